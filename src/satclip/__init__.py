@@ -1,0 +1,45 @@
+"""Location encoders learned from satellite imagery.
+
+Every public name is loaded when it is first asked for, so that `import satclip` costs no more than torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from satclip.checkpoint import get_satclip, load_location_encoder
+    from satclip.data.datamodule import S2DataModule
+    from satclip.location.encoder import LocationEncoder
+    from satclip.model import SatCLIP, TwoTowers
+    from satclip.module import ContrastiveModule
+
+__version__ = "0.1.0"
+__all__ = [
+    "ContrastiveModule",
+    "LocationEncoder",
+    "S2DataModule",
+    "SatCLIP",
+    "TwoTowers",
+    "get_satclip",
+    "load_location_encoder",
+]
+
+_HOMES = {
+    "ContrastiveModule": "satclip.module",
+    "LocationEncoder": "satclip.location.encoder",
+    "S2DataModule": "satclip.data.datamodule",
+    "SatCLIP": "satclip.model",
+    "TwoTowers": "satclip.model",
+    "get_satclip": "satclip.checkpoint",
+    "load_location_encoder": "satclip.checkpoint",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'satclip' has no attribute {name!r}; public names: {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

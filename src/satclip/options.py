@@ -1,0 +1,65 @@
+"""What Hydra must be taught before it can compose `conf/`.
+
+`legendre_polys` is a config group whose options are whole numbers, which stock Hydra refuses, and dimensions that follow
+from other choices are computed by resolvers instead of being written twice.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+
+GROUP = "legendre_polys"
+DEGREES = range(1, 101)
+FILES = (10, 20, 40)  # conf/legendre_polys/*.yaml: Hydra warns where an option is both file and registered
+PACKAGE = "le_type"
+
+
+def register() -> None:
+    """Offer every degree as an option, as if conf/legendre_polys held a hundred files, and add the resolvers."""
+    store = ConfigStore.instance()
+    for degree in sorted(set(DEGREES) - set(FILES)):
+        store.store(group=GROUP, name=str(degree), node={GROUP: degree}, package=PACKAGE)
+    OmegaConf.register_new_resolver("channels", len, replace=True)
+
+
+def quote_degrees(arguments: Sequence[str]) -> list[str]:
+    """Write `legendre_polys=10,20` as `legendre_polys='10','20'`, leaving every other argument alone.
+
+    Hydra names options by string and refuses the integer that a bare 10 parses to. Quoting twice changes nothing,
+    since processes that Lightning starts see the arguments again.
+
+    Raises:
+        SystemExit: a value is not a whole number from 1 to 100.
+    """
+    return [_quoted(argument) if argument.startswith(f"{GROUP}=") else argument for argument in arguments]
+
+
+def compose(config_folder: Path, overrides: Sequence[str]) -> DictConfig:
+    """The config that `python train.py OVERRIDES` would get, for notebooks, scripts and tests."""
+    register()
+    with hydra.initialize_config_dir(str(config_folder.resolve()), version_base="1.3"):
+        return hydra.compose("train", overrides=[f"hydra.run.dir={Path.cwd()}", *quote_degrees(overrides)])
+
+
+def _quoted(argument: str) -> str:
+    try:
+        override = OverridesParser.create().parse_override(argument)
+    except OverrideParseException:
+        return argument  # Hydra shows where it went wrong
+    if override.is_sweep_override():
+        values = list(override.sweep_string_iterator())
+    else:
+        values = [override.get_value_element_as_str()]
+    names = [value.strip("'\"") for value in values]
+    for name in names:
+        if name == "null":
+            return argument
+        if name not in map(str, DEGREES):
+            sys.exit(f"{GROUP} takes a whole number from 1 to {DEGREES[-1]}, got {name}; for example {GROUP}=40")
+    return f"{GROUP}=" + ",".join(f"'{name}'" for name in names)
