@@ -1,6 +1,22 @@
 """Train a location encoder: `python train.py location_encoder=sh_siren vision=vit16 legendre_polys=40`."""
 
-from satclip.run import main
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from satclip import options
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(config: DictConfig) -> dict[str, float]:
+    """Run one experiment; the imports that take seconds wait until its config has composed."""
+    from satclip import run
+
+    return run.main(config)
+
 
 if __name__ == "__main__":
+    options.register()
+    sys.argv[1:] = options.quote_degrees(sys.argv[1:])
     main()

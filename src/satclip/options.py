@@ -5,6 +5,7 @@ from other choices are computed by resolvers instead of being written twice.
 """
 
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import OverrideParseException
+from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 GROUP = "legendre_polys"
@@ -58,8 +60,27 @@ def _quoted(argument: str) -> str:
         values = [override.get_value_element_as_str()]
     names = [value.strip("'\"") for value in values]
     for name in names:
-        if name == "null":
-            return argument
         if name not in map(str, DEGREES):
             sys.exit(f"{GROUP} takes a whole number from 1 to {DEGREES[-1]}, got {name}; for example {GROUP}=40")
     return f"{GROUP}=" + ",".join(f"'{name}'" for name in names)
+
+
+class WritableOutput(Callback):
+    """Stops before anything is loaded where the output folder cannot be written (a Hydra callback)."""
+
+    def on_run_start(self, config: DictConfig, **_: object) -> None:
+        """Try the folder of a single run."""
+        _claim(Path(config.hydra.run.dir))
+
+    def on_multirun_start(self, config: DictConfig, **_: object) -> None:
+        """Try the folder of a sweep."""
+        _claim(Path(config.hydra.sweep.dir))
+
+
+def _claim(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        sys.exit(f"error: cannot write to the output folder {folder} ({error.strerror}); hydra.run.dir=FOLDER sets another")

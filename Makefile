@@ -1,0 +1,45 @@
+# Two commands set everything up on a fresh machine: `make train` and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help train test test-slow check format data sweep clean
+
+help:  ## this list
+	@awk -F':.*## ' '/^[a-z_-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[demo,dev]'
+	@touch $@
+
+train: $(READY)  ## train on NASA Blue Marble (laptop, minutes); ARGS='legendre_polys=20 seed=1' adds options
+	$(BIN)/python train.py experiment=blue_marble $(ARGS)
+
+test: $(READY)  ## the tests, minutes
+	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+test-slow: $(READY)  ## the tests that take longer
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+check: $(READY)  ## format, lint, types, floors
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+	$(BIN)/python -m pytest tests/test_floors.py
+
+format: $(READY)  ## let ruff format and mend
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+
+data: $(READY)  ## fetch S2-100K (about 100 GB) into data/s2_100k
+	$(BIN)/python scripts/fetch_s2_100k.py $(ARGS)
+
+sweep: $(READY)  ## L = 10, 20, 40 on Blue Marble, one run after the other
+	$(BIN)/python train.py -m experiment=blue_marble legendre_polys=10,20,40 $(ARGS)
+
+clean:  ## remove runs and caches; keeps data/ and the environment
+	rm -rf outputs multirun wandb .mypy_cache .ruff_cache .pytest_cache

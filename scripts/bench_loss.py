@@ -1,0 +1,116 @@
+"""Blockwise losses against the plain formula: seconds forward and backward, memory, and how far the gradients differ.
+
+Forms are run in turn, repeat after repeat, so that a busy machine slows both; the ratio is of medians.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from satclip.loss import ClipLoss, SigLipLoss
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def plain_clip(images: Tensor, locations: Tensor, logit_scale: Tensor) -> Tensor:
+    """The whole matrix, its two cross-entropies."""
+    logits = logit_scale.exp() * F.normalize(images, dim=-1) @ F.normalize(locations, dim=-1).T
+    match = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, match) + F.cross_entropy(logits.T, match)) / 2
+
+
+def plain_siglip(images: Tensor, locations: Tensor, logit_scale: Tensor) -> Tensor:
+    """The whole matrix, a log-sigmoid of each element."""
+    logits = logit_scale.exp() * F.normalize(images, dim=-1) @ F.normalize(locations, dim=-1).T - 10
+    signs = 2 * torch.eye(len(logits), device=logits.device) - 1
+    return -F.logsigmoid(signs * logits).sum() / len(logits)
+
+
+def reset_peak() -> None:
+    """Forget the largest memory this process has held (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def resident(field: str) -> int:
+    """Memory of this process in MiB: `VmRSS` now, `VmHWM` at its peak (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) // 1024
+
+
+def step(loss: Loss, inputs: list[Tensor]) -> tuple[float, int, list[Tensor]]:
+    """(seconds, MiB beyond what was held before, gradients) of one forward and backward pass."""
+    reset_peak()
+    before = resident("VmRSS")
+    start = time.perf_counter()
+    gradients = torch.autograd.grad(loss(*inputs), inputs)
+    seconds = time.perf_counter() - start
+    return seconds, resident("VmHWM") - before, list(gradients)
+
+
+def compare(name: str, plain: Loss, chunked: Loss, inputs: list[Tensor], repeats: int) -> dict[str, str | float]:
+    """One row of the table."""
+    seconds: dict[str, list[float]] = {"plain": [], "chunked": []}
+    peak, gradients = {}, {}
+    for repeat in range(repeats + 1):
+        for form, loss in (("plain", plain), ("chunked", chunked)):
+            taken, peak[form], gradients[form] = step(loss, inputs)
+            if repeat:  # the first of each warms up
+                seconds[form].append(taken)
+    medians = {form: statistics.median(values) for form, values in seconds.items()}
+    errors = [
+        float((mine - right).norm() / right.norm())
+        for mine, right in zip(gradients["chunked"], gradients["plain"], strict=True)
+    ]
+    return {
+        "loss": name,
+        "plain_seconds": round(medians["plain"], 4),
+        "chunked_seconds": round(medians["chunked"], 4),
+        "times_faster": round(medians["plain"] / medians["chunked"], 2),
+        "plain_mib": peak["plain"],
+        "chunked_mib": peak["chunked"],
+        "gradient_difference": float(f"{max(errors):.1e}"),
+    }
+
+
+def main() -> None:
+    """Print the table and write it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--batch", type=int, default=8192, help="pairs")
+    parser.add_argument("--dim", type=int, default=256, help="embedding dimensions")
+    parser.add_argument("--chunk", type=int, default=512, help="rows of a block")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="write the table here too")
+    options = parser.parse_args()
+
+    torch.set_num_threads(options.threads)
+    generator = torch.Generator().manual_seed(0)
+    images, other = torch.randn(2, options.batch, options.dim, generator=generator)
+    inputs = [
+        images.requires_grad_(),
+        (images + other).detach().requires_grad_(),
+        torch.tensor(2.6, requires_grad=True),
+    ]
+    rows = [
+        compare("clip", plain_clip, ClipLoss(chunk=options.chunk), inputs, options.repeats),
+        compare("siglip", plain_siglip, SigLipLoss(chunk=options.chunk), inputs, options.repeats),
+    ]
+
+    print(f"batch {options.batch}, {options.dim} dimensions, blocks of {options.chunk} rows, {options.threads} threads")
+    print("| " + " | ".join(rows[0]) + " |")
+    print("|" + " --- |" * len(rows[0]))
+    for row in rows:
+        print("| " + " | ".join(str(value) for value in row.values()) + " |")
+    if options.json:
+        options.json.write_text(json.dumps({"options": {**vars(options), "json": None}, "rows": rows}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Patches and their places: written, checked, read in a reproducible order, augmented on the device."""

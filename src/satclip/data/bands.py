@@ -1,0 +1,29 @@
+"""Band names and their order: the one home of these facts."""
+
+from collections.abc import Sequence
+
+# The order in which S2-100K stores Level-2A; the cirrus band B10 has no surface reflectance and is not in the files.
+SENTINEL2_L2A = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
+# The order that the published backbones were trained on; B10 is filled with zeros.
+SENTINEL2 = (*SENTINEL2_L2A[:10], "B10", *SENTINEL2_L2A[10:])
+RGB = ("R", "G", "B")
+ABSENT = -1
+
+
+def band_positions(wanted: Sequence[str], held: Sequence[str]) -> list[int]:
+    """Where each wanted band lies in the file; `ABSENT` for a B10 that the file does not have, to be filled with zeros.
+
+    Raises:
+        ValueError: a band that the files do not hold, or one that is named twice.
+    """
+    positions = {name: position for position, name in enumerate(held)}
+    unknown = [name for name in wanted if name not in positions and name != "B10"]
+    if not wanted or unknown:
+        raise ValueError(
+            f"no band {', '.join(unknown) or 'at all'} in the files, which hold {', '.join(held)}; "
+            "dataset.bands names what to train on, dataset.file_bands what the files hold, in their order"
+        )
+    for names, key in ((wanted, "dataset.bands"), (held, "dataset.file_bands")):
+        if len(set(names)) < len(names):
+            raise ValueError(f"{key} names a band twice: {', '.join(names)}")
+    return [positions.get(name, ABSENT) for name in wanted]

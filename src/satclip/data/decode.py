@@ -1,0 +1,77 @@
+"""One patch, from the bytes of its GeoTIFF to an array."""
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+from rasterio.io import MemoryFile
+
+Array = NDArray[np.generic]
+GEO_KEYS, HIDDEN = 34735, 34734  # the tag of the coordinate system, and a free number beside it
+DTYPES = ("uint8", "uint16")
+
+
+class BadPatchError(ValueError):
+    """A patch that cannot be trained on.
+
+    Attributes:
+        cause: one of missing, unreadable, bands, dtype, size, empty.
+    """
+
+    def __init__(self, cause: str, detail: str) -> None:
+        super().__init__(detail)
+        self.cause = cause
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """GDAL set up for many small files in memory; enter it once per batch, not per patch."""
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR", GDAL_PAM_ENABLED="NO", GDAL_NUM_THREADS="1"):
+        yield
+
+
+def decode(data: bytes, *, bands: int, size: tuple[int, int] | None = None) -> Array:
+    """The pixels of a GeoTIFF, [bands, H, W], uint8 or uint16.
+
+    Raises:
+        BadPatchError: it cannot be read, has another number of bands, another type or size, or holds nothing but zeros
+            or no-data.
+    """
+    if not data:
+        raise BadPatchError("missing", "the patch is missing or of no bytes")
+    try:
+        with MemoryFile(_without_place(data)) as file, file.open(driver="GTiff", sharing=False) as source:
+            if source.count != bands:
+                raise BadPatchError("bands", f"{source.count} bands, not {bands}")
+            if source.dtypes[0] not in DTYPES:
+                raise BadPatchError("dtype", f"values are {source.dtypes[0]}, not {' or '.join(DTYPES)}")
+            if size is not None and source.shape != size:
+                raise BadPatchError("size", f"{source.height} x {source.width} pixels, not {size[0]} x {size[1]}")
+            pixels: Array = source.read()
+            nothing = source.nodata
+    except (RasterioError, OSError, struct.error) as error:
+        raise BadPatchError("unreadable", str(error)) from None
+    if not pixels.any() or (nothing is not None and bool((pixels == nothing).all())):
+        raise BadPatchError("empty", "every pixel is zero or no-data")
+    return pixels
+
+
+def _without_place(data: bytes) -> bytes:
+    """The same file with its coordinate system put out of sight.
+
+    GDAL works out the coordinate system of every file that it opens: 0.8 ms, five times what a small patch takes to
+    decode and a fifth of a large one. Nothing here asks for it.
+    """
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
+    if order is None or struct.unpack_from(f"{order}H", data, 2)[0] != 42:  # a BigTIFF, or no TIFF at all
+        return data
+    (directory,) = struct.unpack_from(f"{order}I", data, 4)
+    (entries,) = struct.unpack_from(f"{order}H", data, directory)
+    for position in range(directory + 2, directory + 2 + 12 * entries, 12):
+        if struct.unpack_from(f"{order}H", data, position)[0] == GEO_KEYS:
+            return b"".join((data[:position], struct.pack(f"{order}H", HIDDEN), data[position + 2 :]))
+    return data

@@ -1,0 +1,170 @@
+"""Batches of raw patches, decoded when they are asked for or once and for all."""
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from satclip.data.decode import Array, BadPatchError, decode, decoding
+from satclip.data.source import Source
+
+log = logging.getLogger(__name__)
+Batch = dict[str, Any]
+CHUNK = 256  # patches that a thread decodes at a time
+
+
+@dataclass(frozen=True)
+class Form:
+    """What every patch must look like: bands, pixels down and across, uint8 or uint16."""
+
+    bands: int
+    size: tuple[int, int]
+    dtype: str
+
+    def decode(self, data: bytes) -> Array:
+        """One patch of this form, [bands, H, W].
+
+        Raises:
+            BadPatchError: it has another form, or cannot be used at all.
+        """
+        pixels = decode(data, bands=self.bands, size=self.size)
+        if pixels.dtype != self.dtype:
+            raise BadPatchError("dtype", f"values are {pixels.dtype}, not {self.dtype}")
+        return pixels
+
+
+def common_form(source: Source, rows: Sequence[int], bands: int) -> Form:
+    """The form of most of the given patches.
+
+    Raises:
+        ValueError: none of them can be used; says why of each.
+    """
+    forms, complaints = Counter[Form](), []
+    with decoding():
+        for row in rows:
+            try:
+                pixels = decode(source.read(row), bands=bands)
+                forms[Form(bands, (pixels.shape[1], pixels.shape[2]), str(pixels.dtype))] += 1
+            except BadPatchError as error:
+                complaints.append(f"{source.names[row]}: {error}")
+    if not forms:
+        reasons = "\n  ".join(complaints)
+        raise ValueError(
+            f"no patch of {len(rows)} that were tried can be used:\n  {reasons}\n"
+            "dataset.file_bands names the bands that the files hold; `python scripts/check_shards.py ROOT` looks at every patch"
+        )
+    return forms.most_common(1)[0][0]
+
+
+class Patches(Dataset[Batch]):
+    """Batches by row numbers: {"image" uint [B, K, H, W], "lonlat" float64 [B, 2], "id" int64 [B], "bad"}.
+
+    "bad" lists (patch name, cause, detail) of what could not be used. In training the next usable training patch of the
+    source's order stands in, so that a batch keeps its size on every process; in validation a bad patch is left out.
+
+    Args:
+        source: where the bytes are.
+        lonlat: places by row, float64 [N, 2].
+        form: what the patches look like.
+        rows: the rows of this part of the data, in the source's order.
+        replace: whether the next patch stands in for a bad one.
+    """
+
+    def __init__(self, source: Source, lonlat: Tensor, form: Form, rows: Tensor, *, replace: bool) -> None:
+        self.source, self.lonlat, self.form, self.rows, self.replace = source, lonlat, form, rows, replace
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Sequence[int]) -> Batch:
+        images = np.empty((len(rows), self.form.bands, *self.form.size), dtype=self.form.dtype)
+        used: list[int] = []
+        bad: list[tuple[str, str, str]] = []
+        with decoding():
+            for row in rows:
+                for candidate in self._candidates(row):
+                    try:
+                        images[len(used)] = self.form.decode(self.source.read(candidate))
+                    except BadPatchError as error:
+                        bad.append((self.source.names[candidate], error.cause, str(error)))
+                    else:
+                        used.append(candidate)
+                        break
+        ids = torch.tensor(used, dtype=torch.int64)
+        return {"image": torch.from_numpy(images[: len(used)]), "lonlat": self.lonlat[ids], "id": ids, "bad": bad}
+
+    def _candidates(self, row: int) -> Iterable[int]:
+        """The row itself, then those that may stand in for it."""
+        if not self.replace:
+            return (row,)
+        position = int(torch.searchsorted(self.rows, row))
+        return (int(self.rows[(position + step) % len(self.rows)]) for step in range(len(self.rows)))
+
+
+class MemoryPatches(Dataset[Batch]):
+    """Batches cut out of one tensor of patches that were decoded beforehand; `rows` says which row lies where."""
+
+    def __init__(self, images: Tensor, rows: Tensor, lonlat: Tensor) -> None:
+        self.images, self.lonlat = images, lonlat
+        self.places = torch.full((len(lonlat),), -1, dtype=torch.int64)
+        self.places[rows] = torch.arange(len(rows))
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, rows: Sequence[int]) -> Batch:
+        ids = torch.tensor(rows, dtype=torch.int64)
+        places = self.places[ids]
+        if self.images.dtype == torch.uint16:  # torch indexes no uint16; as int16 the bits are the same
+            images = self.images.view(torch.int16)[places].view(torch.uint16)
+        else:
+            images = self.images[places]
+        return {"image": images, "lonlat": self.lonlat[ids], "id": ids, "bad": []}
+
+
+def decode_all(source: Source, form: Form, rows: Tensor) -> tuple[Tensor, Tensor, list[tuple[str, str, str]]]:
+    """Every patch of `rows` in one tensor: (images uint [M, K, H, W], their rows int64 [M], the bad ones).
+
+    Raises:
+        ValueError: they do not fit into the machine's memory.
+    """
+    shape = (len(rows), form.bands, *form.size)
+    needed = int(np.prod(shape, dtype=np.int64)) * np.dtype(form.dtype).itemsize
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > 0.8 * memory:
+        raise ValueError(
+            f"{len(rows)} patches take {needed / 2**30:.0f} GiB decoded and the machine has {memory / 2**30:.0f} GiB; "
+            "give dataset.keep_in_memory=false"
+        )
+    images = np.empty(shape, dtype=form.dtype)
+
+    def decode_chunk(first: int) -> tuple[list[int], list[tuple[str, str, str]]]:
+        good, bad = [], []
+        with decoding():
+            for position, row in enumerate(rows[first : first + CHUNK].tolist(), first):
+                try:
+                    images[position] = form.decode(source.read(row))
+                    good.append(position)
+                except BadPatchError as error:
+                    bad.append((source.names[row], error.cause, str(error)))
+        return good, bad
+
+    chunks = range(0, len(rows), CHUNK)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        results = list(track(threads.map(decode_chunk, chunks), "Decoding", total=len(chunks), transient=True))
+    good = torch.tensor([position for chunk, _ in results for position in chunk], dtype=torch.int64)
+    bad = [complaint for _, chunk in results for complaint in chunk]
+    decoded = torch.from_numpy(images)
+    if bad:
+        kept = decoded.view(torch.int16 if form.dtype == "uint16" else torch.uint8)[good]
+        decoded = kept.view(decoded.dtype)
+    return decoded, rows[good], bad

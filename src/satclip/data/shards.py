@@ -1,0 +1,146 @@
+"""Shards: tar files of patches, written by webdataset and read by byte offset.
+
+Beside each `NAME.tar` lies `NAME.tar.index.json` with the name, place, offset and size of every patch in it, so that a
+start reads no shard and a sample costs one read. It is made when it is missing or does not fit the shard.
+"""
+
+import json
+import logging
+import os
+import tarfile
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+import webdataset
+from torch import Tensor
+
+from satclip.data.atomic import atomic_file
+
+log = logging.getLogger(__name__)
+INDEX_SUFFIX = ".index.json"
+PATCH_SUFFIXES = (".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Members:
+    """The patches of one shard: names without folder, byte offsets and sizes, places in degrees (NaN where unknown)."""
+
+    names: list[str] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    longitudes: list[float | None] = field(default_factory=list)
+    latitudes: list[float | None] = field(default_factory=list)
+
+
+def write_shard(path: Path, samples: Iterable[tuple[str, bytes, float, float]]) -> Members:
+    """Write (file name, GeoTIFF, longitude, latitude) samples into one tar, and its index beside it. Atomic."""
+    with atomic_file(path) as part, part.open("wb") as file:
+        with webdataset.TarWriter(file, encoder=False, mtime=0, user="satclip", group="satclip") as writer:
+            for name, patch, longitude, latitude in samples:
+                place = json.dumps({"lon": longitude, "lat": latitude}).encode()
+                writer.write({"__key__": PurePosixPath(name).stem, "tif": patch, "json": place})
+    return members(path)
+
+
+def members(path: Path) -> Members:
+    """The index of a shard: the one kept beside it where that fits the shard, else made now and kept if possible.
+
+    Raises:
+        ValueError: the file is no tar, or is cut short.
+    """
+    beside = path.with_name(path.name + INDEX_SUFFIX)
+    state = path.stat()
+    stamp = {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
+    try:
+        kept = json.loads(beside.read_text())
+        if kept["shard"] == stamp:
+            return Members(**kept["members"])
+        log.info("%s does not fit its shard any more: made again", beside)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.info("%s cannot be used (%s): made again", beside, error)
+    found = scan(path)
+    try:
+        with atomic_file(beside) as part:
+            part.write_text(json.dumps({"shard": stamp, "members": asdict(found)}))
+    except OSError as error:
+        log.warning("cannot keep %s (%s); every start will read through the shard", beside, error)
+    return found
+
+
+def scan(path: Path) -> Members:
+    """Read the names, offsets and places out of a tar.
+
+    Raises:
+        ValueError: the file is no tar, or is cut short.
+    """
+    found, places = Members(), {}
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                name = PurePosixPath(member.name)
+                if member.isfile() and name.suffix in PATCH_SUFFIXES:
+                    found.names.append(name.name)
+                    found.offsets.append(member.offset_data)
+                    found.sizes.append(member.size)
+                elif member.isfile() and name.suffix == ".json" and (file := tar.extractfile(member)) is not None:
+                    places[name.stem] = json.loads(file.read())
+            end = tar.offset
+    except (tarfile.TarError, ValueError) as error:
+        raise ValueError(f"{path} is not a readable tar: {error}; fetch or write it again") from None
+    if path.stat().st_size < max(end, 1024):
+        raise ValueError(f"{path} is cut short ({path.stat().st_size} bytes); fetch or write it again")
+    for name in found.names:
+        place = places.get(PurePosixPath(name).stem, {})
+        found.longitudes.append(place.get("lon"))
+        found.latitudes.append(place.get("lat"))
+    return found
+
+
+class Shards:
+    """Patches in local tar files, read by offset; rows are counted shard by shard in the order of `paths`.
+
+    Attributes:
+        names: patch names, by row.
+        lonlat: places that the shards themselves carry, float64 [N, 2] in degrees, NaN where they carry none.
+        shard_sizes: patches in each shard.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        tables = [members(path) for path in paths]
+        self.paths = list(paths)
+        self.names = [name for table in tables for name in table.names]
+        self.shard_sizes = [len(table.names) for table in tables]
+        places = [
+            (np.nan if lon is None else lon, np.nan if lat is None else lat)
+            for table in tables
+            for lon, lat in zip(table.longitudes, table.latitudes, strict=True)
+        ]
+        self.lonlat: Tensor = torch.tensor(places, dtype=torch.float64).reshape(-1, 2)
+        self._shards = np.repeat(np.arange(len(paths)), self.shard_sizes)
+        self._offsets = np.array([offset for table in tables for offset in table.offsets], dtype=np.int64)
+        self._sizes = np.array([size for table in tables for size in table.sizes], dtype=np.int64)
+        self._open: dict[int, int] = {}
+
+    def read(self, row: int) -> bytes:
+        """The GeoTIFF of one patch. Safe after a fork: it moves no file position that processes share."""
+        shard = int(self._shards[row])
+        if shard not in self._open:
+            self._open[shard] = os.open(self.paths[shard], os.O_RDONLY)
+        return os.pread(self._open[shard], int(self._sizes[row]), int(self._offsets[row]))
+
+    def close(self) -> None:
+        """Close the files."""
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": {}}
+
+    def __del__(self) -> None:
+        self.close()

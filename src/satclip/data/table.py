@@ -1,0 +1,95 @@
+"""Every usable patch with its place, and which of them train."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from satclip.data.index import join, read_index
+from satclip.data.source import Source
+from satclip.data.split import block_split, random_split
+from satclip.sphere import check_lonlat
+
+log = logging.getLogger(__name__)
+SPLITS = ("block", "random")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Places of all rows of a source, and the rows that can be used.
+
+    Attributes:
+        lonlat: float64 [N, 2] in degrees by row of the source, NaN where no place is known.
+        rows: int64 [M], ascending, those with a place.
+    """
+
+    lonlat: Tensor
+    rows: Tensor
+
+
+def place_patches(source: Source, root: Path, max_bad_fraction: float) -> Table:
+    """Find the place of each patch: in `root/index.csv`, or in the shards themselves where there is no such file.
+
+    Raises:
+        FileNotFoundError: there is no index.csv, and the patches carry no places of their own.
+        ValueError: the index is malformed, or more patches lack a row, or rows a patch, than `max_bad_fraction` allows.
+    """
+    path = root / "index.csv"
+    if path.exists():
+        index = read_index(path)
+        found = join(source.names, index)
+        complain(found.unlisted, len(source.names), max_bad_fraction, f"patches in {root} without a row in index.csv")
+        complain(found.absent, len(index.names), max_bad_fraction, f"rows of {path} without a patch")
+        lonlat = torch.full((len(source.names), 2), torch.nan, dtype=torch.float64)
+        lonlat[found.pairs[:, 0]] = index.lonlat[found.pairs[:, 1]]
+        return Table(lonlat, found.pairs[:, 0])
+    unplaced = source.lonlat.isnan().any(-1)
+    if unplaced.all():
+        raise FileNotFoundError(f"no index.csv in {root.absolute()}; it needs columns lat, lon (degrees) and fn (file name)")
+    without = [source.names[row] for row in unplaced.nonzero().flatten().tolist()]
+    complain(without, len(source.names), max_bad_fraction, f"patches in {root} without a place, and no index.csv to look in")
+    try:
+        check_lonlat(source.lonlat[~unplaced])
+    except ValueError as error:
+        raise ValueError(f"{root}: {error}") from None
+    return Table(source.lonlat, (~unplaced).nonzero().flatten())
+
+
+def complain(names: Sequence[str], total: int, max_bad_fraction: float, what: str) -> None:
+    """Log what is left out and name the first ten.
+
+    Raises:
+        ValueError: they are more than `max_bad_fraction` of the total.
+    """
+    if not names:
+        return
+    message = f"{len(names)} of {total} {what}: {', '.join(names[:10])}{' ...' if len(names) > 10 else ''}"
+    if len(names) > max_bad_fraction * total:
+        raise ValueError(
+            f"{message}; that is more than dataset.max_bad_fraction={max_bad_fraction}: mend the data "
+            "(`python scripts/check_shards.py ROOT` lists all that is wrong with it) or raise the limit"
+        )
+    log.warning("left out: %s", message)
+
+
+def validation_rows(table: Table, names: Sequence[str], *, split: str, fraction: float, degrees: float) -> Tensor:
+    """True for each entry of `table.rows` that is for validation, bool [M].
+
+    Raises:
+        ValueError: an unknown kind of split, or all patches lie in one block.
+    """
+    if split == "block":
+        chosen = block_split(table.lonlat[table.rows], fraction, degrees)
+    elif split == "random":
+        chosen = random_split([names[row] for row in table.rows.tolist()], fraction)
+    else:
+        raise ValueError(f"dataset.split is {' or '.join(SPLITS)}, got {split!r}")
+    if chosen.all():
+        raise ValueError(
+            f"all {len(chosen)} patches lie in one block of {degrees} degrees, so none is left to train on; "
+            "give a smaller dataset.split_degrees, or dataset.split=random"
+        )
+    return chosen

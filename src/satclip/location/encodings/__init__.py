@@ -1,0 +1,30 @@
+"""Positional encodings of (longitude, latitude): the `le_type` of a configuration.
+
+| encoding                                                          | seam at the date line | poles depend on longitude |
+|-------------------------------------------------------------------|-----------------------|---------------------------|
+| cartesian3d, sphericalharmonics                                   | no                    | no                        |
+| wrap                                                              | no                    | yes                       |
+| direct, grid, spherec, spherecplus, spherem, spheremplus, theory  | yes                   | yes                       |
+"""
+
+from satclip.location.encodings.multiscale import Grid, SphereC, SphereCPlus, SphereM, SphereMPlus, Theory
+from satclip.location.encodings.protocol import Encoding
+from satclip.location.encodings.simple import Cartesian3D, Direct, Wrap
+from satclip.location.encodings.spherical_harmonics import SphericalHarmonics
+
+_CLASSES = (
+    Direct,
+    Cartesian3D,
+    Wrap,
+    Grid,
+    SphereC,
+    SphereCPlus,
+    SphereM,
+    SphereMPlus,
+    Theory,
+    SphericalHarmonics,
+)
+
+ENCODINGS: dict[str, type] = {encoding.name: encoding for encoding in _CLASSES}
+
+__all__ = ["ENCODINGS", "Encoding", *(encoding.__name__ for encoding in _CLASSES)]

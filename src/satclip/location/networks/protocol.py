@@ -1,0 +1,28 @@
+"""What a network on top of an encoding is."""
+
+from typing import Protocol
+
+from torch import Tensor, nn
+
+
+class Network(Protocol):
+    """A map from features to an embedding that starts with one affine layer.
+
+    The start is public because the harmonics separate on a grid of longitudes and latitudes: `encode_grid` replaces
+    `first` and calls `rest`, and `forward(x)` is `rest(first(x))`.
+    """
+
+    name: str
+    first: nn.Linear
+
+    def options(self) -> dict[str, object]:
+        """Return the constructor's arguments except the widths in and out, ready for JSON."""
+        ...
+
+    def rest(self, hidden: Tensor) -> Tensor:
+        """From what `first` gave, [..., first.out_features], to the embedding [..., out_dim]."""
+        ...
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """[..., in_dim] -> [..., out_dim]."""
+        ...

@@ -1,0 +1,75 @@
+"""Sine layers (Sitzmann et al. 2020, arXiv 2006.09661)."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Siren(nn.Module):
+    """`hidden_layers` layers sin(omega (W x + b)), then an affine layer.
+
+    `first_omega` is the omega of the first layer, `hidden_omega` of the others; the published models have 30 and 1, with
+    `dropout` 0.5 on the argument of every sine while training.
+
+    In the reference's checkpoints `first` is `layers.0`, `hidden.i` is `layers.(i + 1)` and `last` is `last_layer`.
+
+    Raises:
+        ValueError: when there is no hidden layer.
+    """
+
+    name = "siren"
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        *,
+        hidden_dim: int = 512,
+        hidden_layers: int = 2,
+        first_omega: float = 30.0,
+        hidden_omega: float = 1.0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if hidden_layers < 1:
+            raise ValueError(f"hidden_layers must be at least 1, got {hidden_layers}; for none use the linear network")
+        self.first_omega, self.hidden_omega, self.dropout = first_omega, hidden_omega, dropout
+        self.first = nn.Linear(in_dim, hidden_dim)
+        self.hidden = nn.ModuleList(nn.Linear(hidden_dim, hidden_dim) for _ in range(hidden_layers - 1))
+        self.last = nn.Linear(hidden_dim, out_dim)
+        _initialise(self.first, 1 / in_dim)
+        for layer in (*self.hidden, self.last):
+            _initialise(layer, math.sqrt(6 / hidden_dim) / hidden_omega)
+
+    def options(self) -> dict[str, object]:
+        """Return the constructor's arguments except the widths in and out, ready for JSON."""
+        return {
+            "hidden_dim": self.first.out_features,
+            "hidden_layers": len(self.hidden) + 1,
+            "first_omega": self.first_omega,
+            "hidden_omega": self.hidden_omega,
+            "dropout": self.dropout,
+        }
+
+    def rest(self, hidden: Tensor) -> Tensor:
+        """From what `first` gave, [..., hidden_dim], to the embedding [..., out_dim]."""
+        hidden = self._sine(hidden, self.first_omega)
+        for layer in self.hidden:
+            hidden = self._sine(layer(hidden), self.hidden_omega)
+        return self.last(hidden)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[..., in_dim] -> [..., out_dim]."""
+        return self.rest(self.first(features))
+
+    def _sine(self, argument: Tensor, omega: float) -> Tensor:
+        if self.training and self.dropout:
+            argument = F.dropout(argument, self.dropout)
+        return torch.sin(argument if omega == 1 else omega * argument)
+
+
+def _initialise(layer: nn.Module, bound: float) -> None:
+    for parameter in layer.parameters():
+        nn.init.uniform_(parameter, -bound, bound)

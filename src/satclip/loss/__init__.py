@@ -1,0 +1,7 @@
+"""Contrastive losses over the batch of all ranks, in blocks of rows that stay in cache."""
+
+from satclip.loss.clip import ClipLoss
+from satclip.loss.pairs import MAX_LOGIT_SCALE
+from satclip.loss.siglip import SigLipLoss
+
+__all__ = ["MAX_LOGIT_SCALE", "ClipLoss", "SigLipLoss"]

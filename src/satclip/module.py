@@ -1,0 +1,135 @@
+"""The training step: two towers, one loss, and what is logged of them."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from satclip import __version__, ranks
+from satclip.location.encoder import LocationEncoder
+from satclip.model import TwoTowers
+from satclip.retrieval import retrieval_metrics
+
+CHECKPOINT_FORMAT = 1
+
+
+class ContrastiveModule(L.LightningModule):
+    """Trains a location encoder and an image tower until a place and its picture agree.
+
+    Args:
+        location_encoder: (longitude, latitude) [B, 2] -> [B, D].
+        vision: reflectance [B, C, H, W] -> [B, D].
+        loss: (image [B, D], location [B, D], logit_scale) -> scalar, over the batch of all ranks.
+        optimizer: makes the optimiser from this module.
+        scheduler: makes the schedule from the optimiser and `total_steps`; stepped after every optimiser step.
+        temperature: where the learned temperature starts.
+        seed: dropout draws follow from it, the epoch, the batch and the rank, so that a resumed run repeats them.
+        retrieval_places: validation places among which the logged retrieval searches.
+    """
+
+    def __init__(
+        self,
+        location_encoder: LocationEncoder,
+        vision: nn.Module,
+        loss: nn.Module,
+        optimizer: Callable[[nn.Module], Optimizer],
+        scheduler: Callable[..., LRScheduler] | None = None,
+        *,
+        temperature: float = 0.07,
+        seed: int = 0,
+        retrieval_places: int = 2000,
+    ) -> None:
+        super().__init__()
+        self.model = TwoTowers(vision, location_encoder, temperature=temperature)
+        self.loss = loss
+        self.optimizer = optimizer
+        self.scheduler = scheduler
+        self.seed = seed
+        self.retrieval_places = retrieval_places
+        self.recipe: Mapping[str, Any] = {}  # the resolved config, kept in every checkpoint
+        self._seen: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+
+    def forward(self, images: Tensor, lonlat: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits per image and per location, [B, B] each."""
+        logits: tuple[Tensor, Tensor] = self.model(images, lonlat)
+        return logits
+
+    def on_train_batch_start(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
+        """Seed the draws of this step, so that they depend on nothing that came before."""
+        entropy = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx, self.global_rank])
+        torch.manual_seed(int(entropy.generate_state(1)[0]))
+
+    def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
+        """The contrastive loss of one batch."""
+        images = self.model.encode_image(batch["image"])
+        locations = self.model.encode_location(batch["lonlat"])
+        loss: Tensor = self.loss(images, locations, self.model.logit_scale)
+        count = len(images) * ranks.world_size()
+        self.log("train/loss", loss, prog_bar=True, batch_size=count)  # the same on every rank
+        self.log("train/temperature", torch.exp(-self.model.logit_scale.detach()), batch_size=count)
+        self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=count)
+        return loss
+
+    def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
+        """The loss of one batch, and its embeddings put by for retrieval."""
+        images = self.model.encode_image(batch["image"])
+        locations = self.model.encode_location(batch["lonlat"])
+        loss = self.loss(images, locations, self.model.logit_scale)
+        count = int(ranks.total(len(images)))
+        self.log("val/loss", loss, prog_bar=True, on_epoch=True, batch_size=count)
+        self._seen.append((batch["id"], batch["lonlat"], images.float(), locations.float()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Retrieval among the first `retrieval_places` validation places, counted by id over all ranks."""
+        columns = [ranks.gather(torch.cat(column)) for column in zip(*self._seen, strict=True)]
+        self._seen.clear()
+        order = columns[0].argsort()[: self.retrieval_places]
+        _, lonlat, images, locations = (column[order] for column in columns)
+        for name, value in retrieval_metrics(images, locations, lonlat).items():
+            self.log(f"val/{name}", value, prog_bar=name == "image_to_location/top10", batch_size=1)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """The optimiser over everything that learns, its schedule in optimiser steps."""
+        optimizer = self.optimizer(self)
+        if self.scheduler is None:
+            return {"optimizer": optimizer}
+        steps = self.trainer.estimated_stepping_batches
+        total = int(steps) if math.isfinite(steps) else 0
+        schedule = self.scheduler(optimizer, total_steps=total)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what it takes to build the towers again without Hydra."""
+        checkpoint["satclip"] = {
+            "format": CHECKPOINT_FORMAT,
+            "version": __version__,
+            "location_encoder": self.model.location_encoder.config(),
+            **self.recipe,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another architecture before anything of it is loaded.
+
+        Raises:
+            ValueError: names the weights that are missing, unknown or of another shape.
+        """
+        mine = {name: tuple(tensor.shape) for name, tensor in self.state_dict().items()}
+        theirs = {name: tuple(tensor.shape) for name, tensor in checkpoint["state_dict"].items()}
+        differences = [
+            *(f"{name} is missing" for name in mine.keys() - theirs.keys()),
+            *(f"{name} is not part of this model" for name in theirs.keys() - mine.keys()),
+            *(f"{name} has shape {theirs[name]}, not {mine[name]}" for name in mine.keys() & theirs.keys() if mine[name] != theirs[name]),
+        ]
+        if differences:
+            shown = "\n  ".join(sorted(differences)[:10])
+            raise ValueError(
+                f"the checkpoint is of another architecture ({len(differences)} weights differ):\n  {shown}\n"
+                "give the options it was trained with (they lie in .hydra/overrides.yaml beside it), or drop ckpt_path"
+            )

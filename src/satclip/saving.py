@@ -1,0 +1,47 @@
+"""Checkpoints that are either whole or not there."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the target, flushes to disk, then renames: a killed or failed save leaves the old file as it was.
+
+    Lightning writes through a file in the temporary folder, and moving that to another file system is a copy that can
+    be cut short.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any | None = None
+    ) -> None:
+        """Write `checkpoint` to `path`, whole or not at all.
+
+        Raises:
+            OSError: the disk is full or the folder cannot be written; the previous file at `path` is untouched.
+        """
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            with part.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(target)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def plain(value: Any) -> Any:
+    """Lists and dicts of plain Python values, as `torch.load(weights_only=True)` accepts them."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

@@ -1,0 +1,25 @@
+"""Image towers: reflectance [B, C, H, W] -> embedding [B, D].
+
+The towers on timm are imported when they are first asked for: timm costs seconds, and a location encoder needs none.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from satclip.vision.clip_resnet import ClipResNet
+from satclip.vision.clip_vit import ClipViT
+from satclip.vision.tiny import TinyCNN
+
+if TYPE_CHECKING:
+    from satclip.vision.backbone import TimmBackbone
+    from satclip.vision.moco import MocoBackbone
+
+__all__ = ["ClipResNet", "ClipViT", "MocoBackbone", "TimmBackbone", "TinyCNN"]
+
+_HOMES = {"MocoBackbone": "satclip.vision.moco", "TimmBackbone": "satclip.vision.backbone"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'satclip.vision' has no attribute {name!r}; image towers: {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)

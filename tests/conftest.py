@@ -1,0 +1,26 @@
+"""What every test may ask for."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("WANDB_SILENT", "true")
+
+PROJECT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def project() -> Path:
+    """The checkout."""
+    return PROJECT
+
+
+@pytest.fixture
+def shared() -> Path:
+    """Real data and reference outputs beside the checkout; a test that needs them says so where they are missing."""
+    folder = PROJECT.parent / "shared"
+    if not (folder / "reference_outputs").is_dir():
+        pytest.skip(f"NEEDS {folder} (reference outputs and real Sentinel-2 patches), which is not there")
+    return folder

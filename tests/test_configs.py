@@ -1,0 +1,113 @@
+"""Everything in conf/ and sweeps/ composes; every experiment builds."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from satclip import options, run
+
+CONF = Path(__file__).parents[1] / "conf"
+SWEEPS = CONF.parent / "sweeps"
+
+
+def choices(group: str) -> list[str]:
+    """The options that a group has as files."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def compose(*overrides: str) -> DictConfig:
+    """The resolved config of a command line."""
+    config = options.compose(CONF, overrides)
+    OmegaConf.resolve(config)
+    return config
+
+
+def points(sweep: dict[str, Any]) -> list[list[str]]:
+    """Every command line that a W&B grid sweep can produce."""
+    axes = [
+        [f"{name}={value}" for value in spec.get("values", [spec.get("value")])]
+        for name, spec in sweep["parameters"].items()
+    ]
+    return [list(point) for point in product(*axes)]
+
+
+def test_the_card_s_command_composes_as_it_says() -> None:
+    config = compose("location_encoder=sh_siren", "vision=vit16", "legendre_polys=40")
+    assert config.le_type == {
+        "_target_": "satclip.location.encodings.SphericalHarmonics",
+        "harmonics_calculation": "orthonormal",
+        "legendre_polys": 40,
+    }
+    assert config.pe_type["_target_"] == "satclip.location.networks.Siren"
+    assert config.vision.in_channels == 13
+    assert config.dataset.root == "data/s2_100k"
+
+
+@pytest.mark.parametrize(
+    "group",
+    [folder.name for folder in sorted(CONF.iterdir()) if folder.is_dir() and folder.name not in ("experiment", "hydra")],
+)
+def test_every_option_of_a_group_composes(group: str) -> None:
+    assert choices(group), f"conf/{group} is empty"
+    for choice in choices(group):
+        overrides = [] if group in ("dataset", "location_encoder", "le_type") else ["dataset=blue_marble"]
+        compose(f"{group}={choice}", *overrides)
+
+
+@pytest.mark.parametrize("degree", [1, 7, 10, 25, 40, 99, 100])
+def test_any_degree_is_an_option(degree: int) -> None:
+    config = compose("experiment=blue_marble", f"legendre_polys={degree}")
+    assert instantiate(config.le_type).dim == degree**2
+
+
+def test_the_command_line_beats_the_experiment_and_the_experiment_beats_the_defaults() -> None:
+    assert compose("experiment=satclip_vit16_l10").le_type.legendre_polys == 10
+    assert compose("experiment=satclip_vit16_l10", "legendre_polys=33").le_type.legendre_polys == 33
+
+
+@pytest.mark.parametrize("encoding", [name for name in choices("le_type") if name != "sphericalharmonics"])
+def test_degrees_are_refused_where_the_encoding_has_none(encoding: str) -> None:
+    with pytest.raises(ValueError, match=r"has no Legendre polynomials; drop legendre_polys=20"):
+        run.check(options.compose(CONF, [f"le_type={encoding}", "legendre_polys=20"]))
+    run.check(options.compose(CONF, [f"le_type={encoding}"]))
+
+
+@pytest.mark.parametrize("experiment", choices("experiment"))
+def test_every_experiment_composes_and_builds(experiment: str) -> None:
+    # Weights cannot be fetched in a test: the towers are the same without them.
+    weights = [] if experiment == "blue_marble" else ["vision.weights=none"]
+    config = compose(f"experiment={experiment}", "trainer.accelerator=cpu", "trainer.precision=32-true", *weights)
+    run.check(config)
+    model = instantiate(config.model)
+    assert model.model.location_encoder.embedding_dim == config.embedding_dim
+    instantiate(config.dataset)
+    instantiate(config.trainer)
+    for node in [*config.callbacks.values(), *config.logger.values()]:
+        if "wandb" not in node["_target_"]:
+            instantiate(node)
+
+
+@pytest.mark.parametrize("experiment", [name for name in choices("experiment") if name.startswith("satclip_")])
+def test_a_published_experiment_has_the_published_shape(experiment: str) -> None:
+    config = compose(f"experiment={experiment}")
+    _, backbone, degree = experiment.split("_")
+    assert config.le_type.legendre_polys == int(degree[1:])
+    assert config.le_type.harmonics_calculation == "analytic"
+    assert backbone in (config.vision.name, "vit16")
+    assert (config.pe_type.hidden_dim, config.pe_type.first_omega, config.pe_type.dropout) == (512, 30.0, 0.5)
+    assert config.dataset.batch_size * config.trainer.accumulate_grad_batches == 8192
+
+
+@pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_point_of_a_sweep_composes(path: Path) -> None:
+    sweep = yaml.safe_load(path.read_text())
+    assert sweep["command"][-1] == "${args_no_hyphens}"
+    found = points(sweep)
+    assert len(found) >= 9
+    for point in found:
+        run.check(compose(*point))

@@ -1,0 +1,185 @@
+"""The blockwise losses against the textbook formulas on the full matrix in float64, gradients by autograd."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from satclip.loss import MAX_LOGIT_SCALE, ClipLoss, SigLipLoss
+
+Textbook = Callable[[Tensor, Tensor, Tensor], Tensor]
+BIAS = -10.0
+
+
+def cosines(images: Tensor, locations: Tensor) -> Tensor:
+    return F.normalize(images, dim=-1) @ F.normalize(locations, dim=-1).T
+
+
+def textbook_clip(images: Tensor, locations: Tensor, logit_scale: Tensor) -> Tensor:
+    logits = logit_scale.exp() * cosines(images, locations)
+    match = torch.arange(len(logits))
+    return (F.cross_entropy(logits, match) + F.cross_entropy(logits.T, match)) / 2
+
+
+def textbook_siglip(images: Tensor, locations: Tensor, logit_scale: Tensor) -> Tensor:
+    logits = logit_scale.exp() * cosines(images, locations) + BIAS
+    signs = 2 * torch.eye(len(logits), dtype=logits.dtype) - 1
+    return -F.logsigmoid(signs * logits).sum() / len(logits)
+
+
+def evaluate(loss: Textbook, images: Tensor, locations: Tensor, scale: float, dtype: torch.dtype) -> list[Tensor]:
+    """[loss, gradient to images, to locations, to the scale]."""
+    inputs = [
+        tensor.to(dtype).requires_grad_() for tensor in (images, locations, torch.tensor(scale, dtype=torch.float64))
+    ]
+    value = loss(*inputs)
+    return [value.detach(), *torch.autograd.grad(value, inputs)]
+
+
+def embeddings(rows: int = 37, dim: int = 16, noise: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Random pairs that agree somewhat, of uneven lengths."""
+    generator = torch.Generator().manual_seed(0)
+    images, other = torch.randn(2, rows, dim, generator=generator, dtype=torch.float64)
+    return 3 * images, images + noise * other
+
+
+BOTH = pytest.mark.parametrize(
+    ("make", "textbook"), [(ClipLoss, textbook_clip), (SigLipLoss, textbook_siglip)], ids=["clip", "siglip"]
+)
+
+
+@BOTH
+@pytest.mark.parametrize("chunk", [1, 8, 37, 512])
+def test_blocks_of_any_size_give_the_textbook_value_and_gradients(make: Any, textbook: Textbook, chunk: int) -> None:
+    found = evaluate(make(chunk=chunk), *embeddings(), 2.6, torch.float64)
+    torch.testing.assert_close(found, evaluate(textbook, *embeddings(), 2.6, torch.float64), rtol=1e-12, atol=1e-13)
+
+
+@BOTH
+@pytest.mark.parametrize("scale", [0.0, 2.6, MAX_LOGIT_SCALE])
+def test_float32_is_right_to_a_millionth(make: Any, textbook: Textbook, scale: float) -> None:
+    images, locations = (tensor.float().double() for tensor in embeddings(300, 64))
+    found = evaluate(make(chunk=64), images, locations, scale, torch.float32)
+    expected = evaluate(textbook, images, locations, scale, torch.float64)
+    for mine, right in zip(found, expected, strict=True):
+        assert (mine - right).norm() < 3e-6 * right.norm() + 1e-6
+
+
+def hostile() -> dict[str, tuple[Tensor, Tensor]]:
+    """Embeddings for which exp(scale * (cosine - 1)) underflows in float32 for whole rows or columns."""
+    north, east = torch.eye(2, 4, dtype=torch.float64)
+    rows = 20
+    mixed = torch.where(torch.arange(rows)[:, None] % 2 == 0, north, -north)
+    one_outcast = north.repeat(rows, 1)
+    one_outcast[7] = -north
+    return {
+        "all opposite": (north.repeat(rows, 1), -north.repeat(rows, 1)),
+        "all at right angles": (north.repeat(rows, 1), east.repeat(rows, 1)),
+        "half opposite": (north.repeat(rows, 1), mixed),
+        "every match is the worst": (mixed, -mixed),
+        "one image opposite to all": (one_outcast, north.repeat(rows, 1)),
+        "one location opposite to all": (north.repeat(rows, 1), one_outcast),
+        "all equal": (north.repeat(rows, 1), north.repeat(rows, 1)),
+    }
+
+
+@BOTH
+@pytest.mark.parametrize("case", hostile())
+def test_nothing_overflows_or_vanishes_at_the_largest_scale(make: Any, textbook: Textbook, case: str) -> None:
+    found = evaluate(make(chunk=6), *hostile()[case], MAX_LOGIT_SCALE, torch.float32)
+    expected = evaluate(textbook, *hostile()[case], MAX_LOGIT_SCALE, torch.float64)
+    assert all(part.isfinite().all() for part in found)
+    for mine, right in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine.double(), right, rtol=1e-5, atol=3e-5)  # logits of 100: ulp 8e-6
+
+
+@BOTH
+def test_a_temperature_out_of_bounds_counts_as_the_bound_and_can_come_back(make: Any, textbook: Textbook) -> None:
+    inside = evaluate(make(), *embeddings(), MAX_LOGIT_SCALE, torch.float64)
+    outside = evaluate(make(), *embeddings(), 30.0, torch.float64)
+    torch.testing.assert_close(outside, inside)
+    assert outside[-1].abs() > 1e-3
+    torch.testing.assert_close(inside, evaluate(textbook, *embeddings(), math.log(100), torch.float64))
+
+
+@BOTH
+def test_a_zero_embedding_is_no_division_by_zero(make: Any, textbook: Textbook) -> None:
+    images, locations = embeddings()
+    images[3] = 0
+    assert all(part.isfinite().all() for part in evaluate(make(), images, locations, 2.6, torch.float32))
+
+
+@BOTH
+def test_autocast_changes_nothing(make: Any, textbook: Textbook) -> None:
+    images, locations = (tensor.bfloat16() for tensor in embeddings())
+    loss = make(chunk=8)
+    plain = evaluate(loss, images, locations, 2.6, torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = evaluate(loss, images, locations, 2.6, torch.float32)
+        halves = loss(images, locations, torch.tensor(2.6))
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(cast, plain, strict=True))
+    assert halves.dtype == torch.float32
+    assert torch.equal(halves, plain[0])
+
+
+@BOTH
+def test_a_nan_is_not_hidden(make: Any, textbook: Textbook) -> None:
+    images, locations = embeddings()
+    locations[36, 2] = torch.nan
+    assert make(chunk=8)(images, locations, torch.tensor(2.6)).isnan()
+
+
+class Largest(TorchDispatchMode):
+    """Notes the largest tensor that any operation touches."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        sizes = [leaf.untyped_storage().size() // 4 for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+        self.elements = max(self.elements, *sizes, 0)
+        return result
+
+
+@BOTH
+def test_nothing_of_the_size_of_the_matrix_is_ever_made(make: Any, textbook: Textbook) -> None:
+    inputs = [tensor.float().requires_grad_() for tensor in (*embeddings(640, 8), torch.tensor(2.6))]
+    with Largest() as seen:
+        make(chunk=16)(*inputs).backward()
+    assert 16 * 640 <= seen.elements <= 2 * 16 * 640
+    with Largest() as seen:
+        textbook(*inputs).backward()
+    assert seen.elements >= 640 * 640
+
+
+def test_the_bias_of_siglip_learns_and_starts_where_the_paper_does() -> None:
+    images, locations = embeddings()
+    loss = SigLipLoss(chunk=8).double()
+    assert loss.bias.item() == BIAS
+    loss(images, locations, torch.tensor(2.6)).backward()
+    bias = torch.tensor(BIAS, dtype=torch.float64, requires_grad=True)
+    signs = 2 * torch.eye(len(images), dtype=torch.float64) - 1
+    logits = math.exp(torch.tensor(2.6)) * cosines(images, locations) + bias
+    (-F.logsigmoid(signs * logits).sum() / len(images)).backward()
+    torch.testing.assert_close(loss.bias.grad, bias.grad, rtol=1e-6, atol=1e-9)
+
+
+@BOTH
+def test_unequal_embeddings_are_refused_with_their_shapes(make: Any, textbook: Textbook) -> None:
+    with pytest.raises(ValueError, match=r"\(4, 8\) and \(4, 6\)"):
+        make()(torch.ones(4, 8), torch.ones(4, 6), torch.tensor(0.0))
+    with pytest.raises(ValueError, match="empty on every rank"):
+        make()(torch.ones(0, 8), torch.ones(0, 8), torch.tensor(0.0))
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        make(chunk=0)
+
+
+def test_a_loss_is_a_module_so_that_its_parameters_reach_the_optimiser() -> None:
+    assert [name for name, _ in nn.ModuleDict({"loss": SigLipLoss()}).named_parameters()] == ["loss.bias"]
+    assert not list(ClipLoss().parameters())

@@ -1,0 +1,138 @@
+"""One step of training, for every pair of encoding and network."""
+
+from functools import partial
+from itertools import product
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor
+
+from satclip.location.encoder import LocationEncoder
+from satclip.location.encodings import ENCODINGS
+from satclip.location.networks import NETWORKS
+from satclip.loss import ClipLoss
+from satclip.module import ContrastiveModule
+from satclip.optim import adamw, cosine
+from satclip.sphere import uniform_on_sphere
+from satclip.vision import TinyCNN
+
+QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+
+
+def build(encoding: str = "sphericalharmonics", network: str = "siren", **options: object) -> ContrastiveModule:
+    """A small model of the given kind."""
+    torch.manual_seed(0)
+    chosen = ENCODINGS[encoding](**({"legendre_polys": 4} if encoding == "sphericalharmonics" else {}))
+    width = {} if network == "linear" else {"hidden_dim": 16}
+    return ContrastiveModule(
+        LocationEncoder(chosen, partial(NETWORKS[network], **width), 8),
+        TinyCNN(in_channels=2, embedding_dim=8, width=4),
+        ClipLoss(),
+        partial(adamw, lr=1e-2, weight_decay=0.01),
+        partial(cosine, warmup_steps=0),
+        **options,
+    )
+
+
+def batches(count: int, size: int = 8) -> list[dict[str, Tensor]]:
+    """Batches of noise, as the DataModule would hand them over."""
+    generator = torch.Generator().manual_seed(1)
+    return [
+        {
+            "image": torch.rand(size, 2, 16, 16, generator=generator),
+            "lonlat": uniform_on_sphere(size, generator),
+            "id": torch.arange(size) + number * size,
+        }
+        for number in range(count)
+    ]
+
+
+def loader(count: int) -> torch.utils.data.DataLoader[dict[str, Tensor]]:
+    """The same batches through a DataLoader, already batched."""
+    return torch.utils.data.DataLoader(batches(count), batch_size=None)
+
+
+@pytest.mark.parametrize(("encoding", "network"), product(ENCODINGS, NETWORKS))
+def test_every_encoding_learns_with_every_network(encoding: str, network: str) -> None:
+    module = build(encoding, network)
+    optimizer = module.optimizer(module)
+    (batch,) = batches(1)
+    before = {name: value.detach().clone() for name, value in module.named_parameters()}
+    loss = module.loss(
+        module.model.encode_image(batch["image"]),
+        module.model.encode_location(batch["lonlat"]),
+        module.model.logit_scale,
+    )
+    loss.backward()
+    optimizer.step()
+    assert loss.isfinite()
+    moved = [name for name, value in module.named_parameters() if not torch.equal(value, before[name])]
+    assert {name.split(".")[1] for name in moved} == {"vision", "location_encoder", "logit_scale"}
+
+
+def test_everything_promised_is_logged() -> None:
+    trainer = L.Trainer(max_epochs=1, accelerator="cpu", log_every_n_steps=1, num_sanity_val_steps=0, **QUIET)
+    trainer.fit(build(), loader(3), loader(2))
+    assert {
+        "train/loss",
+        "train/temperature",
+        "train/learning_rate",
+        "val/loss",
+        "val/image_to_location/top1",
+        "val/image_to_location/top10",
+        "val/location_to_image/top10",
+    } <= set(trainer.callback_metrics)
+
+
+def test_the_validation_loss_is_the_mean_over_batches_of_the_untouched_model() -> None:
+    module = build()
+    trainer = L.Trainer(accelerator="cpu", **QUIET)
+    (metrics,) = trainer.validate(module, loader(3), verbose=False)
+    with torch.no_grad():
+        module.eval()
+        expected = [
+            module.loss(
+                module.model.encode_image(batch["image"]),
+                module.model.encode_location(batch["lonlat"]),
+                module.model.logit_scale,
+            )
+            for batch in batches(3)
+        ]
+    assert metrics["val/loss"] == pytest.approx(torch.stack(expected).mean().item(), rel=1e-5)
+
+
+def test_retrieval_searches_among_the_asked_number_of_places() -> None:
+    module = build(retrieval_places=10)
+    (metrics,) = L.Trainer(accelerator="cpu", **QUIET).validate(module, loader(3), verbose=False)
+    assert metrics["val/image_to_location/top10"] == 1.0  # ten places: the right one is always among ten
+
+
+def test_dropout_depends_on_the_step_and_not_on_what_was_drawn_before() -> None:
+    module = build()
+    module.trainer = L.Trainer(accelerator="cpu", **QUIET)
+    (batch,) = batches(1)
+    module.on_train_batch_start(batch, 3)
+    first = torch.rand(4)
+    torch.rand(100)
+    module.on_train_batch_start(batch, 3)
+    assert torch.equal(torch.rand(4), first)
+    module.on_train_batch_start(batch, 4)
+    assert not torch.equal(torch.rand(4), first)
+
+
+def test_a_checkpoint_of_another_architecture_is_refused_by_name() -> None:
+    saved = {"state_dict": build(network="mlp").state_dict()}
+    with pytest.raises(ValueError, match=r"(?s)another architecture.*network\.last.*drop ckpt_path"):
+        build().on_load_checkpoint(saved)
+    build().on_load_checkpoint({"state_dict": build().state_dict()})
+
+
+def test_a_checkpoint_says_how_to_build_its_location_encoder() -> None:
+    module = build()
+    checkpoint: dict[str, object] = {}
+    module.on_save_checkpoint(checkpoint)
+    again = LocationEncoder.from_config(checkpoint["satclip"]["location_encoder"])
+    again.load_state_dict(module.model.location_encoder.state_dict())
+    lonlat = batches(1)[0]["lonlat"]
+    assert torch.equal(again(lonlat), module.model.location_encoder(lonlat))

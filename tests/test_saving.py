@@ -1,0 +1,36 @@
+"""A checkpoint is whole or not there."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from satclip.saving import AtomicCheckpointIO, plain
+
+
+class Unwritable:
+    """Fails in the middle of being pickled, as a full disk would."""
+
+    def __reduce__(self) -> Any:
+        raise OSError(28, "No space left on device")
+
+
+def test_a_save_that_fails_leaves_the_previous_checkpoint_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"weights": torch.arange(1000)}, path)
+    before = path.read_bytes()
+    with pytest.raises(OSError, match="No space left"):
+        AtomicCheckpointIO().save_checkpoint({"weights": torch.arange(1000), "then": Unwritable()}, path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_save_makes_its_folder_and_loads_as_plain_weights(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "checkpoints" / "best.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"weights": torch.arange(3)}, path)
+    assert torch.load(path, weights_only=True)["weights"].tolist() == [0, 1, 2]
+
+
+def test_a_config_becomes_plain_values() -> None:
+    assert plain({"a": (1, 2.5), "b": {"c": Path("x")}, 3: None}) == {"a": [1, 2.5], "b": {"c": "x"}, "3": None}
