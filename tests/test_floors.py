@@ -19,6 +19,10 @@ FLOORS = {
     "data.index": 1,
     "data.split": 1,
     "data.augment": 1,
+    "data.hashing": 1,
+    "embedding": 1,
+    "gradcache": 1,
+    "weights": 1,
     "location": 2,
     "vision": 2,
     "data": 2,
@@ -34,6 +38,7 @@ FLOORS = {
     "checkpoint": 4,
     "downstream": 4,
     "options": 5,
+    "report": 5,
     "run": 5,
     "cli": 6,
 }

@@ -39,7 +39,7 @@ def test_frozen_parameters_are_left_out() -> None:
 
 def test_the_cosine_rises_then_falls_to_its_final_fraction() -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
-    found = rates(cosine(optimizer, total_steps=20, warmup_steps=4, final_fraction=0.1), 21)
+    found = rates(cosine(optimizer, total_steps=20, warmup=0.2, final_fraction=0.1), 21)
     assert found[:4] == pytest.approx([0.5, 1.0, 1.5, 2.0])
     assert found[12] == pytest.approx(2.0 * (0.1 + 0.9 * (1 + math.cos(math.pi / 2)) / 2))
     assert found[20] == pytest.approx(0.2)
@@ -47,10 +47,16 @@ def test_the_cosine_rises_then_falls_to_its_final_fraction() -> None:
 
 def test_the_constant_rate_rises_then_stays() -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    assert rates(constant(optimizer, total_steps=0, warmup_steps=2), 5) == pytest.approx([0.5, 1, 1, 1, 1])
+    assert rates(constant(optimizer, total_steps=20, warmup=0.1), 5) == pytest.approx([0.5, 1, 1, 1, 1])
 
 
-def test_a_warm_up_longer_than_the_training_is_refused() -> None:
+@pytest.mark.parametrize("warmup", [-0.1, 1.5])
+def test_a_warm_up_that_is_no_fraction_is_refused(warmup: float) -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    with pytest.raises(ValueError, match=r"warmup_steps is 30 but the training has 20 steps; set"):
-        cosine(optimizer, total_steps=20, warmup_steps=30)
+    with pytest.raises(ValueError, match=r"scheduler.warmup is a fraction from 0 to 1"):
+        cosine(optimizer, total_steps=20, warmup=warmup)
+
+
+def test_a_training_of_one_step_has_a_schedule() -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    assert rates(cosine(optimizer, total_steps=1, warmup=0.05), 1) == [1.0]

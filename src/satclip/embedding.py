@@ -5,6 +5,8 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from satclip.sphere import angle_dtype
+
 
 @torch.no_grad()
 def embed(encoder: nn.Module, lonlat: Tensor, *, batch_size: int = 8192) -> Tensor:
@@ -17,6 +19,8 @@ def embed(encoder: nn.Module, lonlat: Tensor, *, batch_size: int = 8192) -> Tens
     was_training = encoder.training
     encoder.eval()
     try:
-        return torch.cat([encoder(part.to(device)).cpu() for part in lonlat.split(batch_size)])
+        return torch.cat(
+            [encoder(part.to(device, angle_dtype(device))).cpu() for part in torch.split(lonlat, batch_size)]
+        )
     finally:
         encoder.train(was_training)

@@ -22,27 +22,32 @@ def adamw(module: nn.Module, *, lr: float, weight_decay: float, betas: Sequence[
     return AdamW(groups, lr=lr, betas=(first, second))
 
 
-def constant(optimizer: Optimizer, *, total_steps: int, warmup_steps: int = 0) -> LambdaLR:
-    """A learning rate that rises linearly over `warmup_steps` and stays, whatever `total_steps` is."""
-    return cosine(optimizer, total_steps=max(total_steps, warmup_steps), warmup_steps=warmup_steps, final_fraction=1.0)
+def constant(optimizer: Optimizer, *, total_steps: int, warmup: float = 0.0) -> LambdaLR:
+    """A learning rate that rises linearly over the fraction `warmup` of all steps, and stays."""
+    return cosine(optimizer, total_steps=total_steps, warmup=warmup, final_fraction=1.0)
 
 
-def cosine(optimizer: Optimizer, *, total_steps: int, warmup_steps: int = 0, final_fraction: float = 0.0) -> LambdaLR:
+def cosine(optimizer: Optimizer, *, total_steps: int, warmup: float = 0.0, final_fraction: float = 0.0) -> LambdaLR:
     """A learning rate that rises linearly, then falls along half a cosine to `final_fraction` of its peak.
 
+    Args:
+        optimizer: holds the peak.
+        total_steps: optimiser steps of the whole training.
+        warmup: fraction of them that the rise takes.
+        final_fraction: of the peak, where the fall ends.
+
     Raises:
-        ValueError: the warm-up is longer than the training.
+        ValueError: a fraction is not in [0, 1].
     """
-    if warmup_steps > total_steps:
-        raise ValueError(
-            f"warmup_steps is {warmup_steps} but the training has {total_steps} steps; "
-            "set scheduler.warmup_steps lower or train longer"
-        )
+    for name, fraction in (("warmup", warmup), ("final_fraction", final_fraction)):
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"scheduler.{name} is a fraction from 0 to 1, got {fraction}")
+    rise = round(warmup * total_steps)
 
     def factor(step: int) -> float:
-        if step < warmup_steps:
-            return (step + 1) / warmup_steps
-        progress = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+        if step < rise:
+            return (step + 1) / rise
+        progress = (step - rise) / max(1, total_steps - rise)
         return final_fraction + (1 - final_fraction) * (1 + math.cos(math.pi * min(1.0, progress))) / 2
 
     return LambdaLR(optimizer, factor)

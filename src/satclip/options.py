@@ -43,10 +43,13 @@ def quote_degrees(arguments: Sequence[str]) -> list[str]:
 
 
 def compose(config_folder: Path, overrides: Sequence[str]) -> DictConfig:
-    """The config that `python train.py OVERRIDES` would get, for notebooks, scripts and tests."""
+    """The config that `python train.py OVERRIDES` would get, for notebooks, scripts and tests.
+
+    The output folder is outputs/ in the current folder unless the overrides set `output_dir`.
+    """
     register()
     with hydra.initialize_config_dir(str(config_folder.resolve()), version_base="1.3"):
-        return hydra.compose("train", overrides=[f"hydra.run.dir={Path.cwd()}", *quote_degrees(overrides)])
+        return hydra.compose("train", overrides=["output_dir=outputs", *quote_degrees(overrides)])
 
 
 def _quoted(argument: str) -> str:

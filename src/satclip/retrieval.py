@@ -70,7 +70,7 @@ def _search(queries: Tensor, keys: Tensor, rows: int) -> tuple[Tensor, Tensor]:
     for start in range(0, count, rows):
         similarity = queries[start : start + rows] @ keys.T
         stop = start + len(similarity)
-        lower, same, higher = similarity.split((start, stop - start, count - stop), dim=1)
+        lower, same, higher = similarity[:, :start], similarity[:, start:stop], similarity[:, stop:]
         own = same.diagonal()[:, None]
         tied_earlier = (same == own).tril(-1)
         ahead = start - (lower < own).sum(1)

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from satclip.downstream.report import Report
+
 from satclip.module import ContrastiveModule
+from satclip.report import Report
 from satclip.saving import AtomicCheckpointIO, plain
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ PACKAGE = str(Path(__file__).parent)
 def train(config: DictConfig) -> dict[str, float]:
     """Train what `config` describes and report on it; returns the metrics of the report and the validation."""
     check(config)
+    quieten()
     resolved = plain(OmegaConf.to_container(config, resolve=True))
     L.seed_everything(config.seed, workers=True)
     data: L.LightningDataModule = instantiate(config.dataset)
@@ -42,7 +45,8 @@ def train(config: DictConfig) -> dict[str, float]:
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     if config.report is not None and trainer.is_global_zero:
         restore_best(model, trainer)
-        metrics |= report(instantiate(config.report), model, data, trainer)
+        report: Report = instantiate(config.report)
+        metrics |= report(model.model, data, Path(config.output_dir), loggers)
     return metrics
 
 
@@ -58,6 +62,17 @@ def check(config: DictConfig) -> None:
             f"le_type {encoding} has no Legendre polynomials; drop legendre_polys={config.le_type.legendre_polys} "
             "(~legendre_polys where an experiment sets it), or choose le_type=sphericalharmonics"
         )
+
+
+def quieten() -> None:
+    """Let Lightning speak only when something is wrong, and then once: it brings a handler beside Hydra's."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.setLevel(logging.WARNING)
+    # Lightning 2.6 asks torch 2.14 in a way that torch 2.14 would rather not be asked.
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
 def restore_best(model: ContrastiveModule, trainer: L.Trainer) -> None:

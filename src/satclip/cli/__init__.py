@@ -1,7 +1,7 @@
 """The `satclip` command.
 
-Modules in this package are light at import: torch, pyarrow and the rest are imported by the command that needs them,
-so that `satclip --help` answers at once.
+What this file imports is light: torch, pyarrow and the rest are imported by the command that runs, so that
+`satclip --help` answers at once.
 """
 
 import signal
@@ -11,49 +11,50 @@ from types import FrameType
 import click
 
 import satclip
-from satclip.cli.embed import embed
-from satclip.cli.export import export
-from satclip.cli.grid import grid
-from satclip.cli.info import info
-from satclip.cli.map import map_
-from satclip.cli.similar import similar
+from satclip.cli.commands.embed import embed
+from satclip.cli.commands.export import export
+from satclip.cli.commands.grid import grid
+from satclip.cli.commands.info import info
+from satclip.cli.commands.map import map_
+from satclip.cli.commands.similar import similar
 
 
 @click.group(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="\b\nExamples:\n"
-    "  satclip info microsoft/SatCLIP-ViT16-L40\n"
-    "  satclip embed places.csv --model microsoft/SatCLIP-ViT16-L40 -o places.parquet\n"
-    "  satclip grid --model last.ckpt --resolution 0.25 -o world.tif\n\n"
-    "SOURCE is a checkpoint file, a safetensors folder or a name on the Hugging Face hub.\n"
-    "Coordinates are longitude, latitude in degrees, in that order, everywhere.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="""\b
+Examples:
+  satclip info microsoft/SatCLIP-ViT16-L40
+  satclip embed places.csv --model microsoft/SatCLIP-ViT16-L40 -o places.parquet
+  satclip grid --model last.ckpt --resolution 0.25 -o world.tif
+
+\b
+A model SOURCE is a checkpoint file, a safetensors folder, or a name on the Hugging Face hub.
+Coordinates are longitude, latitude in degrees, in that order, everywhere.""",
 )
 @click.version_option(satclip.__version__, prog_name="satclip")
 def app() -> None:
     """Location encoders at work: embed places and grids, draw them, look into a model, export it."""
 
 
-for command in (embed, grid, map_, similar, info, export):
-    app.add_command(command)
+for _command in (embed, grid, map_, similar, info, export):
+    app.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 done, 1 bad input, 2 bad usage, 130 interrupted."""
-    before = signal.signal(signal.SIGTERM, _stop)  # `kill` cleans up as Ctrl-C does
+    before = signal.signal(signal.SIGTERM, _interrupt)  # `kill` clears up as Ctrl-C does
     try:
         outcome = app.main(arguments, prog_name="satclip", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted: nothing was written.", err=True)
+        click.echo("Interrupted: no file was written.", err=True)
         return 130
     finally:
         signal.signal(signal.SIGTERM, before)
     return outcome if isinstance(outcome, int) else 0
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-

@@ -36,7 +36,7 @@ class Augmentation:
     scale: float
     flips: bool = True
     rotate: bool = False
-    blur_sigma: tuple[float, float] | None = (0.1, 2.0)
+    blur_sigma: Sequence[float] | None = (0.1, 2.0)
     jitter_degrees: float = 0.005
 
     def train(self, raw: Tensor, lonlat: Tensor, ids: Tensor, *, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
@@ -57,7 +57,8 @@ class Augmentation:
         if self.flips:
             rows = torch.where(draw(FLIP_ROWS)[:, None] < 0.5, rows, self.image_size - 1 - rows)
             columns = torch.where(draw(FLIP_COLUMNS)[:, None] < 0.5, columns, self.image_size - 1 - columns)
-        down, across = rows[:, :, None].expand(-1, -1, self.image_size), columns[:, None, :].expand(-1, self.image_size, -1)
+        square = (-1, self.image_size, self.image_size)
+        down, across = rows[:, :, None].expand(square), columns[:, None, :].expand(square)
         if self.rotate:
             quarters = (draw(TURN) * 4).long()[:, None, None]
             down, across = torch.where(quarters % 2 == 0, down, across), torch.where(quarters % 2 == 0, across, down)

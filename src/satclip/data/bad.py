@@ -40,7 +40,8 @@ class BadPatches:
             listed = "\n  ".join(f"{name} ({self.causes[name]}): {self._details[name]}" for name in self.causes)
             raise ValueError(
                 f"{len(self.causes)} bad patches where an epoch reads {self.seen}, more than dataset.max_bad_fraction="
-                f"{self.limit}:\n  {listed}\nremove or mend them (`python scripts/check_shards.py ROOT` lists all) or raise the limit"
+                f"{self.limit}:\n  {listed}\n"
+                "remove or mend them (`python scripts/check_shards.py ROOT` lists all) or raise the limit"
             )
 
     def counts(self) -> dict[str, int]:

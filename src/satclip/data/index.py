@@ -67,7 +67,7 @@ def read_index(path: Path) -> Index:
         raise ValueError(f"{path}: {error}") from None
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise ValueError(f"{path} lists {len(repeated)} patches more than once: {', '.join(repeated[:10])}; keep one each")
+        raise ValueError(f"{path} lists {len(repeated)} patches twice: {', '.join(repeated[:10])}; keep one row each")
     return Index(names, lonlat)
 
 
@@ -88,4 +88,5 @@ def write_index(path: Path, names: Sequence[str], lonlat: Tensor) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        writer.writerows((latitude, longitude, name) for name, (longitude, latitude) in zip(names, lonlat.tolist(), strict=True))
+        rows = zip(names, lonlat.tolist(), strict=True)
+        writer.writerows((latitude, longitude, name) for name, (longitude, latitude) in rows)

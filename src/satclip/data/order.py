@@ -65,8 +65,8 @@ class TrainBatches(Sampler[list[int]]):
     ) -> None:
         if batch_size % world_size:
             raise ValueError(
-                f"dataset.batch_size={batch_size} is the batch over all {world_size} processes and must divide by their "
-                f"number; nearest: {max(world_size, batch_size - batch_size % world_size)}"
+                f"dataset.batch_size={batch_size} is the batch over all {world_size} processes and must divide by "
+                f"their number; nearest: {max(world_size, batch_size - batch_size % world_size)}"
             )
         if batch_size > len(rows):
             raise ValueError(
@@ -102,8 +102,8 @@ class ValidationBatches(Sampler[list[int]]):
     def __init__(self, rows: Tensor, *, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
         if len(rows) < world_size:
             raise ValueError(
-                f"{len(rows)} validation samples cannot be shared by {world_size} processes; raise dataset.val_fraction "
-                "or use fewer devices"
+                f"{len(rows)} validation samples cannot be shared by {world_size} processes; "
+                "raise dataset.val_fraction or use fewer devices"
             )
         self.rows, self.rank, self.world_size = rows, rank, world_size
         self.count = min(math.ceil(len(rows) / batch_size), len(rows) // world_size)
@@ -115,3 +115,10 @@ class ValidationBatches(Sampler[list[int]]):
         for index in range(self.count):
             batch = self.rows[part(len(self.rows), self.count, index)]
             yield batch[part(len(batch), self.world_size, self.rank)].tolist()
+
+
+def sizes_of(rows: Tensor, shard_sizes: Sequence[int]) -> list[int]:
+    """How many of `rows` (ascending) lie in each shard."""
+    bounds = torch.tensor([0, *shard_sizes]).cumsum(0)
+    counts: list[int] = torch.searchsorted(rows, bounds).diff().tolist()
+    return counts

@@ -14,6 +14,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from satclip import ranks
 from satclip.data.decode import Array, BadPatchError, decode, decoding
 from satclip.data.source import Source
 
@@ -60,7 +61,8 @@ def common_form(source: Source, rows: Sequence[int], bands: int) -> Form:
         reasons = "\n  ".join(complaints)
         raise ValueError(
             f"no patch of {len(rows)} that were tried can be used:\n  {reasons}\n"
-            "dataset.file_bands names the bands that the files hold; `python scripts/check_shards.py ROOT` looks at every patch"
+            "dataset.file_bands names the bands that the files hold; "
+            "`python scripts/check_shards.py ROOT` looks at every patch"
         )
     return forms.most_common(1)[0][0]
 
@@ -99,6 +101,11 @@ class Patches(Dataset[Batch]):
                     else:
                         used.append(candidate)
                         break
+        if not used:
+            listed = ", ".join(f"{name} ({cause})" for name, cause, _ in bad)
+            raise ValueError(
+                f"every patch of a batch is bad: {listed}; `python scripts/check_shards.py ROOT` tells more"
+            )
         ids = torch.tensor(used, dtype=torch.int64)
         return {"image": torch.from_numpy(images[: len(used)]), "lonlat": self.lonlat[ids], "id": ids, "bad": bad}
 
@@ -160,7 +167,9 @@ def decode_all(source: Source, form: Form, rows: Tensor) -> tuple[Tensor, Tensor
 
     chunks = range(0, len(rows), CHUNK)
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        results = list(track(threads.map(decode_chunk, chunks), "Decoding", total=len(chunks), transient=True))
+        work = threads.map(decode_chunk, chunks)
+        quiet = ranks.rank() > 0
+        results = list(track(work, "Decoding", total=len(chunks), transient=True, disable=quiet))
     good = torch.tensor([position for chunk, _ in results for position in chunk], dtype=torch.int64)
     bad = [complaint for _, chunk in results for complaint in chunk]
     decoded = torch.from_numpy(images)

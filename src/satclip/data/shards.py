@@ -38,11 +38,14 @@ class Members:
 
 def write_shard(path: Path, samples: Iterable[tuple[str, bytes, float, float]]) -> Members:
     """Write (file name, GeoTIFF, longitude, latitude) samples into one tar, and its index beside it. Atomic."""
-    with atomic_file(path) as part, part.open("wb") as file:
-        with webdataset.TarWriter(file, encoder=False, mtime=0, user="satclip", group="satclip") as writer:
-            for name, patch, longitude, latitude in samples:
-                place = json.dumps({"lon": longitude, "lat": latitude}).encode()
-                writer.write({"__key__": PurePosixPath(name).stem, "tif": patch, "json": place})
+    with (
+        atomic_file(path) as part,
+        part.open("wb") as file,
+        webdataset.TarWriter(file, encoder=False, mtime=0, user="satclip", group="satclip") as writer,
+    ):
+        for name, patch, longitude, latitude in samples:
+            place = json.dumps({"lon": longitude, "lat": latitude}).encode()
+            writer.write({"__key__": PurePosixPath(name).stem, "tif": patch, "json": place})
     return members(path)
 
 
@@ -95,8 +98,8 @@ def scan(path: Path) -> Members:
         raise ValueError(f"{path} is not a readable tar: {error}; fetch or write it again") from None
     if path.stat().st_size < max(end, 1024):
         raise ValueError(f"{path} is cut short ({path.stat().st_size} bytes); fetch or write it again")
-    for name in found.names:
-        place = places.get(PurePosixPath(name).stem, {})
+    for patch in found.names:
+        place = places.get(PurePosixPath(patch).stem, {})
         found.longitudes.append(place.get("lon"))
         found.latitudes.append(place.get("lat"))
     return found

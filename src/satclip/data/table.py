@@ -48,9 +48,9 @@ def place_patches(source: Source, root: Path, max_bad_fraction: float) -> Table:
         return Table(lonlat, found.pairs[:, 0])
     unplaced = source.lonlat.isnan().any(-1)
     if unplaced.all():
-        raise FileNotFoundError(f"no index.csv in {root.absolute()}; it needs columns lat, lon (degrees) and fn (file name)")
+        raise FileNotFoundError(f"no index.csv in {root.absolute()}; it needs columns lat, lon (degrees) and fn (file)")
     without = [source.names[row] for row in unplaced.nonzero().flatten().tolist()]
-    complain(without, len(source.names), max_bad_fraction, f"patches in {root} without a place, and no index.csv to look in")
+    complain(without, len(source.names), max_bad_fraction, f"patches in {root} without a place (there is no index.csv)")
     try:
         check_lonlat(source.lonlat[~unplaced])
     except ValueError as error:

@@ -1,4 +1,6 @@
-"""Evaluate the harmonics at places: sines and cosines, four matrix products, one product of rows."""
+"""Evaluate the harmonics at places: sines and cosines, one batched matrix product, one product of rows."""
+
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -11,27 +13,28 @@ def evaluate_harmonics(lonlat: Tensor, tables: HarmonicTables, dtype: torch.dtyp
     """Real spherical harmonics of places in degrees: [N, 2] -> [N, L * L] in `dtype`, l = 0..L-1, m = -l..l in order.
 
     Angles and series are float64 whatever `dtype` is (float32 on a device without it), so float32 features are exact to
-    their own rounding at every degree; and no autocast or TF32 setting reaches a float64 product. The features of one
-    place are strided (memory holds one feature after another), as a matrix product takes them without a copy.
+    their own rounding at every degree, and no autocast or TF32 setting reaches a float64 product. Differentiable, and
+    finite at the poles in both directions. Memory holds one feature after another: the result is the transpose of a
+    contiguous tensor, which a matrix product takes without a copy.
     """
-    wide = angle_dtype(lonlat.device)
-    longitude, latitude = torch.deg2rad(lonlat.to(wide)).unbind(-1)
-    count = tables.even_even.shape[1] + tables.odd_even.shape[1]
-    frequencies = torch.arange(count, dtype=wide, device=lonlat.device)[:, None]
-    parallel, meridian = frequencies * longitude, frequencies * latitude
-    with torch.autocast(lonlat.device.type, enabled=False):
-        legendre = _legendre_rows(meridian.cos(), meridian.sin(), tables).to(dtype)
-    around = torch.cat((parallel[1:].flip(0).sin(), parallel.cos())).to(dtype)
-    features = legendre.index_select(0, tables.legendre_row) * around.index_select(0, tables.longitude_row)
-    return features.T
+    longitude, latitude = torch.deg2rad(lonlat.to(angle_dtype(lonlat.device))).unbind(-1)
+    legendre = legendre_rows(latitude, tables, dtype).index_select(0, tables.legendre_row)
+    around = longitude_rows(longitude, tables, dtype).index_select(0, tables.longitude_row)
+    return (legendre * around).T
 
 
-def _legendre_rows(cosines: Tensor, sines: Tensor, tables: HarmonicTables) -> Tensor:
-    return torch.cat(
-        (
-            tables.even_even @ cosines[0::2],
-            tables.even_odd @ sines[0::2],
-            tables.odd_even @ sines[1::2],
-            tables.odd_odd @ cosines[1::2],
-        )
-    )
+def legendre_rows(latitude: Tensor, tables: HarmonicTables, dtype: torch.dtype) -> Tensor:
+    """Evaluate all series: radians [N] -> [rows of the four classes, N] in `dtype`."""
+    angle = tables.frequencies * latitude
+    (even_cos, odd_cos), (even_sin, odd_sin) = angle.cos(), angle.sin()
+    waves = torch.stack((even_cos, even_sin, odd_sin, odd_cos))
+    # Autocast leaves float64 alone; only a device without it needs the guard.
+    guard = torch.autocast(latitude.device.type, enabled=False) if waves.dtype != torch.float64 else nullcontext()
+    with guard:
+        return torch.bmm(tables.series, waves).flatten(0, 1).to(dtype)
+
+
+def longitude_rows(longitude: Tensor, tables: HarmonicTables, dtype: torch.dtype) -> Tensor:
+    """Sines of m = 1..L-1, then cosines of m = 0..L-1: radians [N] -> [2 L - 1, N] in `dtype`."""
+    angle = tables.orders * longitude
+    return torch.cat((angle[1:].sin(), angle.cos())).to(dtype)

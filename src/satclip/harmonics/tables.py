@@ -1,6 +1,6 @@
 """The constants of the harmonics: every normalised Legendre function as a short Fourier series in latitude.
 
-N P_l^m(sin latitude) is a trigonometric polynomial of degree l in the latitude, whose frequencies k share the parity of
+N P_l^m(sin latitude) is a trigonometric polynomial of degree l in the latitude, whose frequencies share the parity of
 l: a cosine series where l + m is even, a sine series where it is odd (Hofsommer and Potters 1960). The absolute values
 of a series' coefficients add up to less than sqrt((2l + 1) / 2 pi), 5.6 at degree 99. So nothing overflows and nothing
 cancels, a harmonic near a pole is as exact as one at the equator, and the derivative needs no division by cos(latitude).
@@ -17,33 +17,34 @@ from torch import Tensor
 MAX_LEGENDRE_POLYS = 100
 CALCULATIONS = ("analytic", "closed-form", "orthonormal")
 
+_Floats = npt.NDArray[np.float64]
 _Wide = npt.NDArray[np.longdouble]
 _PI = np.longdouble("3.14159265358979323846264338327950288")
 
 
 class HarmonicTables(NamedTuple):
-    """Constants for `evaluate_harmonics`.
+    """Constants for `evaluate_harmonics`, float64 and int64.
 
-    Rows of the series come in four classes, parity of l by parity of m: (even, even), (even, odd), (odd, even),
-    (odd, odd). Feature l * l + l + m is the Legendre row `legendre_row` times the longitude row `longitude_row`.
+    The series come in four classes, l parity by m parity: (even, even), (even, odd), (odd, even), (odd, odd), each
+    padded with zeros to the same number of rows. Feature l * l + l + m is the Legendre row `legendre_row` (counted
+    through the classes) times the longitude row `longitude_row`.
     """
 
-    even_even: Tensor  # [rows, frequencies]
-    even_odd: Tensor
-    odd_even: Tensor
-    odd_odd: Tensor
-    legendre_row: Tensor  # int64 [L * L]
-    longitude_row: Tensor  # int64 [L * L], into sin(|m| longitude) for m = -(L-1)..-1, then cos(m longitude), m = 0..L-1
+    series: Tensor  # [4, rows, K], K = ceil(L / 2)
+    frequencies: Tensor  # [2, K, 1]: the even frequencies of a latitude, and the odd ones
+    orders: Tensor  # [L, 1]: 0..L-1, the multiples of a longitude
+    legendre_row: Tensor  # [L * L]
+    longitude_row: Tensor  # [L * L], into sin(m longitude), m = 1..L-1, then cos(m longitude), m = 0..L-1
 
 
 @lru_cache(maxsize=16)
 def harmonic_tables(legendre_polys: int, calculation: str = "orthonormal") -> HarmonicTables:
-    """Build the float64 tables of the harmonics of degrees below `legendre_polys`, on the CPU.
+    """Build the tables of the harmonics of degrees below `legendre_polys`, on the CPU.
 
     The reference measures the polar angle from the south pole and longitude from the date line. That is the antipode of
     the place, which multiplies degree l by (-1)^l and changes nothing else. `calculation` scales the harmonics:
 
-    - "orthonormal": none; squares integrate to one over the sphere, no Condon-Shortley phase.
+    - "orthonormal": not at all; squares integrate to one over the sphere, no Condon-Shortley phase.
     - "analytic": m = 0 times pi, as the published SatCLIP weights were trained.
     - "closed-form": odd m times -1 (the Condon-Shortley phase), the reference's other choice.
 
@@ -54,44 +55,52 @@ def harmonic_tables(legendre_polys: int, calculation: str = "orthonormal") -> Ha
         raise ValueError(f"legendre_polys must be 1 to {MAX_LEGENDRE_POLYS}, got {legendre_polys}")
     if calculation not in CALCULATIONS:
         raise ValueError(f"harmonics_calculation must be one of {', '.join(CALCULATIONS)}, got {calculation!r}")
-    series = _fourier_series(legendre_polys) * _scale(legendre_polys, calculation)
-    classes, pairs = [], []
-    for l_parity in (0, 1):
-        for m_parity in (0, 1):
-            members = [
-                (degree, order)
-                for degree in range(l_parity, legendre_polys, 2)
-                for order in range(m_parity, degree + 1, 2)
-            ]
-            degrees, orders = np.array(members, dtype=np.int64).reshape(-1, 2).T
-            classes.append(torch.from_numpy(np.ascontiguousarray(series[degrees, orders, l_parity::2])))
-            pairs += members
-    row_of = {pair: row for row, pair in enumerate(pairs)}
-    features = [(degree, order) for degree in range(legendre_polys) for order in range(-degree, degree + 1)]
-    legendre_row = torch.tensor([row_of[degree, abs(order)] for degree, order in features])
-    longitude_row = torch.tensor([order + legendre_polys - 1 for _, order in features])
-    return HarmonicTables(*classes, legendre_row, longitude_row)
+    degree, order = np.tril_indices(legendre_polys)
+    kind = 2 * (degree % 2) + order % 2
+    place = np.zeros_like(kind)  # of a series within its class
+    for value in range(4):
+        place[kind == value] = np.arange((kind == value).sum())
+    rows = place.max() + 1
+    half = (legendre_polys + 1) // 2
+    padded = np.zeros((legendre_polys, legendre_polys, 2 * half))
+    padded[..., :legendre_polys] = _fourier_series(legendre_polys) * _scale(legendre_polys, calculation)
+    series = np.zeros((4, rows, half))
+    for value in range(4):
+        members = kind == value
+        series[value, place[members]] = padded[degree[members], order[members], value // 2 :: 2]
+    row_of = np.zeros((legendre_polys, legendre_polys), dtype=np.int64)
+    row_of[degree, order] = kind * rows + place
+    feature_degree = np.repeat(np.arange(legendre_polys), 2 * np.arange(legendre_polys) + 1)
+    feature_order = np.arange(legendre_polys**2) - feature_degree * (feature_degree + 1)
+    around = np.where(feature_order < 0, -feature_order - 1, legendre_polys - 1 + feature_order)
+    return HarmonicTables(
+        series=torch.from_numpy(series),
+        frequencies=torch.arange(2 * half, dtype=torch.float64).reshape(half, 2, 1).transpose(0, 1).contiguous(),
+        orders=torch.arange(legendre_polys, dtype=torch.float64)[:, None],
+        legendre_row=torch.from_numpy(row_of[feature_degree, np.abs(feature_order)]),
+        longitude_row=torch.from_numpy(around),
+    )
 
 
-def _scale(count: int, calculation: str) -> npt.NDArray[np.float64]:
-    degree, order = np.ogrid[:count, :count]
-    scale = np.where(degree % 2 == 1, -1.0, 1.0) * np.ones((1, count))
+def _scale(count: int, calculation: str) -> _Floats:
+    degree, order = np.indices((count, count))
+    scale = np.where(degree % 2 == 1, -1.0, 1.0)
     if calculation == "analytic":
-        scale[:, 0] *= np.pi
+        scale[order == 0] *= np.pi
     if calculation == "closed-form":
-        scale = scale * np.where(order % 2 == 1, -1.0, 1.0)
+        scale[order % 2 == 1] *= -1
     return scale[..., None]
 
 
-def _fourier_series(count: int) -> npt.NDArray[np.float64]:
+def _fourier_series(count: int) -> _Floats:
     """Coefficients [degree, order, frequency]: the discrete Fourier transform of the functions at `count` latitudes."""
-    quarter_turns = 2 * np.arange(count) + 1 - count  # latitude in units of pi / (2 count), exact
+    quarter_turns = 2 * np.arange(count) + 1 - count  # a latitude in units of pi / (2 count), exact
     values = _legendre(count, _PI * quarter_turns.astype(np.longdouble) / (2 * count)).astype(np.float64)
     # The phase is reduced as an integer, so that frequency 99 is as exact as frequency 1.
     phase = np.outer(quarter_turns, np.arange(count)) % (4 * count)
     angle = _PI * phase.astype(np.longdouble) / (2 * count)
     weight = np.where(np.arange(count) == 0, 1, 2) / count
-    cosines, sines = (wave(angle).astype(np.float64) * weight for wave in (np.cos, np.sin))
+    cosines, sines = np.cos(angle).astype(np.float64) * weight, np.sin(angle).astype(np.float64) * weight
     degree, order, frequency = np.ogrid[:count, :count, :count]
     series = np.where((degree + order) % 2 == 0, values @ cosines, values @ sines)
     return np.where((order <= degree) & (frequency <= degree) & ((degree - frequency) % 2 == 0), series, 0.0)
@@ -108,9 +117,8 @@ def _legendre(count: int, latitude: _Wide) -> _Wide:
     values = np.zeros((count, count, len(latitude)), dtype=np.longdouble)
     values[0, 0] = np.sqrt(1 / (4 * _PI))
     for degree in range(1, count):
-        double = 2 if degree == 1 else 1
-        sectoral = np.sqrt(np.longdouble(double * (2 * degree + 1)) / (2 * degree))
-        values[degree, degree] = sectoral * cosine * values[degree - 1, degree - 1]
+        pair = 2 if degree == 1 else 1
+        values[degree, degree] = np.sqrt(pair + np.longdouble(pair) / (2 * degree)) * cosine * values[degree - 1, degree - 1]
         order = np.arange(degree, dtype=np.longdouble)[:, None]
         growth = np.sqrt((4 * degree**2 - 1) / (degree**2 - order**2))
         values[degree, :degree] = growth * sine * values[degree - 1, :degree]

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from satclip.location.encodings import ENCODINGS
+from satclip.location.hub import HubFolder
 from satclip.location.networks import NETWORKS
 
 
-class LocationEncoder(nn.Module):
+class LocationEncoder(HubFolder):
     """Places in degrees, longitude first, to embeddings of `embedding_dim` numbers, not normalised.
 
     `network` is called with `in_dim` and `out_dim`; dimensions flow from the encoding. Features are computed at the

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from satclip import ranks
-from satclip.loss.pairs import blocks, check_chunk, pair
+from satclip.loss.pairs import FLOOR, blocks, check_chunk, pair
 
 
 class ClipLoss(nn.Module):
@@ -59,11 +59,12 @@ class _SymmetricCrossEntropy(torch.autograd.Function):
             logits = torch.mm(scaled[rows], locations.T, out=logits_memory[:size])
             matches[rows] = logits.diagonal(first + rows.start)
             torch.amax(logits, 1, out=row_max[rows])
-            terms = torch.sub(logits, row_max[rows, None], out=terms_memory[:size]).exp_()
+            terms = torch.sub(logits, row_max[rows, None], out=terms_memory[:size]).clamp_(min=FLOOR).exp_()
             torch.sum(terms, 1, out=row_sum[rows])
 
             higher = torch.maximum(column_max, logits.amax(0))
-            column_sum.mul_((column_max - higher).exp_()).add_(logits.sub_(higher).exp_().sum(0))
+            terms = logits.sub_(higher).clamp_(min=FLOOR).exp_()
+            column_sum.mul_((column_max - higher).exp_()).add_(terms.sum(0))
             column_max = higher
 
         higher = ranks.largest(column_max)
@@ -90,8 +91,9 @@ class _SymmetricCrossEntropy(torch.autograd.Function):
                 size = rows.stop - rows.start
                 logits = torch.mm(scaled[rows], locations.T, out=logits_memory[:size])
                 # exp(logit - maximum) / sum, not exp(logit - log sum): that rounds to 4e-6 at a logit of 100.
-                slopes = torch.sub(logits, row_max[rows, None], out=terms_memory[:size]).exp_()
-                slopes.div_(row_sum[rows, None]).addcdiv_(logits.sub_(column_max).exp_(), column_sum)
+                slopes = torch.sub(logits, row_max[rows, None], out=terms_memory[:size]).clamp_(min=FLOOR).exp_()
+                slopes.div_(row_sum[rows, None])
+                slopes.add_(logits.sub_(column_max).clamp_(min=FLOOR).exp_().div_(column_sum))
                 slopes.diagonal(ctx.first + rows.start).sub_(2)
                 torch.mm(slopes, locations, out=to_images[rows])
                 to_locations.addmm_(slopes.T, images[rows])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from satclip import ranks
-from satclip.loss.pairs import blocks, check_chunk, pair
+from satclip.loss.pairs import FLOOR, blocks, check_chunk, pair
 
 
 class SigLipLoss(nn.Module):
@@ -50,7 +50,7 @@ class _PairwiseSigmoid(torch.autograd.Function):
         for rows in blocks(count, chunk):
             logits = torch.mm(scaled[rows], locations.T, out=memory[: rows.stop - rows.start]).add_(bias)
             logits.diagonal(first + rows.start).neg_()
-            torch.sum(F.softplus(logits), 1, out=losses[rows])
+            torch.sum(F.softplus(logits.clamp_(min=FLOOR)), 1, out=losses[rows])
 
         ctx.save_for_backward(images, locations, scale, bias)
         ctx.first, ctx.chunk = first, chunk
@@ -70,7 +70,7 @@ class _PairwiseSigmoid(torch.autograd.Function):
             for rows in blocks(count, ctx.chunk):
                 logits = torch.mm(scaled[rows], locations.T, out=memory[: rows.stop - rows.start]).add_(bias)
                 logits.diagonal(ctx.first + rows.start).neg_()
-                slopes = logits.sigmoid_()
+                slopes = logits.clamp_(min=FLOOR).sigmoid_()
                 slopes.diagonal(ctx.first + rows.start).neg_()
                 torch.sum(slopes, 1, out=to_bias[rows])
                 torch.mm(slopes, locations, out=to_images[rows])

@@ -48,5 +48,4 @@ def unproject(xy: Array) -> Array:
     latitude = np.arcsin(np.clip(2 / _ROOT_3 * np.sin(theta), -1.0, 1.0))
     lonlat = np.degrees(np.stack((longitude, latitude), axis=-1))
     outside = (np.abs(longitude) > np.pi) | (np.abs(xy[..., 1]) > HALF_HEIGHT)
-    lonlat[outside] = np.nan
-    return lonlat
+    return np.where(outside[..., None], np.nan, lonlat)

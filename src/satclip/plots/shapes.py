@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import as_file, files
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_INSIDE_PYOGRIO = "tests/fixtures/naturalearth_lowres"
+_INSIDE_PYOGRIO = "tests/fixtures/naturalearth_lowres/naturalearth_lowres.shp"
 
 
 @dataclass(frozen=True)
@@ -33,23 +34,32 @@ def countries() -> Countries:
     """The 177 countries of Natural Earth 1:110m.
 
     Raises:
-        ModuleNotFoundError: without pyogrio, geopandas, or the shapes inside pyogrio's wheel.
+        ModuleNotFoundError: without pyogrio and geopandas, or without the shapes inside pyogrio's wheel.
     """
-    try:
-        import geopandas
-
-        with as_file(files("pyogrio").joinpath(_INSIDE_PYOGRIO)) as folder:
-            table = geopandas.read_file(folder / "naturalearth_lowres.shp")
-    except (ImportError, FileNotFoundError) as error:
+    wheel = find_spec("pyogrio")  # found, not imported: geopandas below imports it
+    folders = wheel.submodule_search_locations or () if wheel else ()
+    files = [Path(folder, _INSIDE_PYOGRIO) for folder in folders if Path(folder, _INSIDE_PYOGRIO).is_file()]
+    if not files or find_spec("geopandas") is None:
         raise ModuleNotFoundError(
-            "the outlines of the land come with the packages pyogrio and geopandas: pip install 'satclip[demo]'"
-        ) from error
+            "the outlines of the land come with the packages geopandas and pyogrio (its wheel, 0.10 or newer): "
+            "pip install 'satclip[demo]'"
+        )
+    import geopandas
+
+    table = geopandas.read_file(files[0])
     return Countries(tuple(table["name"]), table.geometry.to_numpy())
 
 
-@lru_cache(maxsize=1)
-def land() -> Any:
-    """All land as one shapely MultiPolygon in degrees, inland borders dissolved."""
-    import shapely
+def land(central_meridian: float = 0.0) -> Any:
+    """All land as one shapely MultiPolygon, inland borders dissolved.
 
-    return shapely.union_all(countries().outlines)
+    Longitudes are counted from `central_meridian`, -180 to 180, and shapes are cut where that map ends.
+    """
+    import shapely
+    from shapely.affinity import translate
+
+    whole = shapely.union_all(countries().outlines)
+    cut = central_meridian - 180  # parts west of it move to the eastern edge
+    east = translate(shapely.intersection(whole, shapely.box(cut, -90, 180, 90)), -central_meridian)
+    west = translate(shapely.intersection(whole, shapely.box(-180, -90, cut, 90)), 360 - central_meridian)
+    return shapely.union_all([east, west])

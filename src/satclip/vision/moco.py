@@ -5,6 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from satclip.vision.backbone import TimmBackbone
+from satclip.vision.published import CLASSIFIERS
 from satclip.weights import check_fit, read_torch_file
 
 BANDS = 13  # B01 B02 B03 B04 B05 B06 B07 B08 B8A B09 B10 B11 B12
@@ -13,7 +14,6 @@ NAMES = {  # ours: (timm's, torchgeo's list of weights)
     "resnet50": ("resnet50", "ResNet50_Weights"),
     "vit16": ("vit_small_patch16_224", "ViTSmall16_Weights"),
 }
-CLASSIFIERS = ("fc.", "head.")
 
 
 class MocoBackbone(TimmBackbone):

@@ -1,0 +1,91 @@
+"""Trained models from files: the published ones, ours, and folders of safetensors."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from satclip.location.encoder import LocationEncoder
+from satclip.model import TwoTowers
+from satclip.sources import locate
+from satclip.sphere import angle_dtype
+from satclip.stored import read_checkpoint
+
+Device = str | torch.device
+
+
+def load_location_encoder(
+    source: str | Path, *, device: Device = "cpu", dtype: torch.dtype | None = None
+) -> LocationEncoder:
+    """The location encoder of a trained model, in evaluation mode; nothing else of the model is built.
+
+    Args:
+        source: a checkpoint of ours or of the published system, a folder that `save_pretrained` wrote, or a name on the
+            hub: `microsoft/SatCLIP-ViT16-L40`, the other five released models, or whatever `push_to_hub` put there.
+        device: where to put it.
+        dtype: what to turn its weights into; by default they stay as they were saved, float64 in the released models
+            (float32 on MPS, which has no float64).
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        ConnectionError: it may be a name on the hub, but is neither cached nor can it be fetched.
+        ValueError: the file holds no such model; names the keys that are missing, unknown or of another shape.
+    """
+    path = locate(source)
+    encoder = LocationEncoder.from_folder(path) if path.is_dir() else read_checkpoint(path).location_encoder()
+    return _placed(encoder, device, dtype)
+
+
+def get_satclip(path: str | Path, device: Device = "cpu", return_all: bool = False) -> LocationEncoder | TwoTowers:
+    """The published system's loader: the location encoder, or both towers with `return_all`, without fetching weights.
+
+    Raises:
+        FileNotFoundError, ConnectionError, ValueError: as `load_location_encoder` and `load_towers`.
+    """
+    return load_towers(path, device=device) if return_all else load_location_encoder(path, device=device)
+
+
+def load_towers(source: str | Path, *, device: Device = "cpu") -> TwoTowers:
+    """Both towers of a checkpoint, ours or published, in evaluation mode, the location tower in the dtype it was saved.
+
+    For fine-tuning: `mine.load_state_dict(load_towers(source).state_dict())` fills towers of the same shape.
+
+    Raises:
+        FileNotFoundError, ConnectionError, ValueError: as `load_location_encoder`.
+        ValueError: the source holds a location encoder alone.
+    """
+    path = locate(source)
+    if path.is_dir():
+        raise ValueError(
+            f"{source} holds a location encoder alone; give the checkpoint of a training run for both towers"
+        )
+    towers = read_checkpoint(path).towers()
+    towers.location_encoder = _placed(towers.location_encoder, device, None)
+    return towers.to(device).eval()
+
+
+def describe(source: str | Path) -> dict[str, Any]:
+    """What `source` holds, ready for JSON: its kind, the location encoder, and what is known of the training.
+
+    Raises:
+        FileNotFoundError, ConnectionError, ValueError: as `load_location_encoder`.
+    """
+    path = locate(source)
+    file = None if path.is_dir() else read_checkpoint(path)
+    encoder = LocationEncoder.from_folder(path) if file is None else file.location_encoder()
+    weights = list(encoder.parameters())
+    return {
+        "source": str(source),
+        "kind": "safetensors folder" if file is None else file.kind,
+        **encoder.config(),
+        "parameters": sum(weight.numel() for weight in weights),
+        "dtype": str(weights[0].dtype).removeprefix("torch."),
+        **({} if file is None else file.training()),
+    }
+
+
+def _placed(encoder: LocationEncoder, device: Device, dtype: torch.dtype | None) -> LocationEncoder:
+    saved = next(encoder.parameters()).dtype
+    widest = angle_dtype(torch.device(device))
+    narrowed = widest if saved == torch.float64 else saved
+    return encoder.to(device=device, dtype=dtype or narrowed).eval()

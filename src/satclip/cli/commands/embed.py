@@ -1,0 +1,131 @@
+"""`satclip embed`: a table of places in, their embeddings out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from satclip.cli import options
+from satclip.cli.failures import expected, need
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from satclip.cli.engines import Bad, Piece
+    from satclip.cli.tables.places import Places
+
+_SUFFIXES = (".parquet", ".csv", ".csv.gz", ".npy")
+
+
+@click.command(
+    short_help="Embed a table of places.",
+    epilog="""\b
+Examples:
+  satclip embed places.csv --model microsoft/SatCLIP-ViT16-L40 -o places.parquet
+  satclip embed stations.csv.gz --model last.ckpt --lon easting --lat northing --crs EPSG:3035 -o stations.npy
+  satclip embed cities.gpkg --layer capitals --model folder/ --bad drop --dtype float16 -o capitals.parquet
+  RAY_ADDRESS=auto satclip embed planet.parquet --model last.ckpt --engine ray -o planet-embedded.parquet
+
+\b
+Parquet keeps all columns and adds `embedding`, a list of fixed size; CSV adds e0, e1, ...; npy holds the
+embeddings alone, [rows, D]. Rows keep their order. Points of GeoPackage and GeoJSON become GeoParquet, or
+columns lon and lat in CSV. Memory stays the same however many rows there are.""",
+)
+@click.argument("places", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
+@options.model_option
+@options.output_option("Where to: .parquet, .csv, .csv.gz or .npy.")
+@click.option("--lon", metavar="COLUMN", help="Column of longitudes; else found by name (lon, lng, longitude, x ...).")
+@click.option("--lat", metavar="COLUMN", help="Column of latitudes; else found by name (lat, latitude, y).")
+@click.option("--crs", metavar="CRS", help="Reference system of the coordinates, where the file does not say.")
+@click.option("--layer", metavar="NAME", help="Layer of a GeoPackage that has several.")
+@click.option(
+    "--bad",
+    type=click.Choice(["stop", "nan", "drop"]),
+    default="stop",
+    show_default=True,
+    help="Rows that are no place: stop and list them, embed them as NaN, or leave them out.",
+)
+@click.option(
+    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where the work runs."
+)
+@click.option("--workers", type=click.IntRange(min=1), help="With --engine ray: how many; else one per CPU or GPU.")
+@options.device_option
+@options.batch_size_option
+@options.dtype_option
+def embed(
+    places: Path,
+    source: str,
+    output: Path,
+    *,
+    lon: str | None,
+    lat: str | None,
+    crs: str | None,
+    layer: str | None,
+    bad: "Bad",
+    engine: str,
+    workers: int | None,
+    device: str,
+    batch_size: int,
+    dtype: str,
+) -> None:
+    """Embed the PLACES of a table: CSV (plain or compressed), Parquet, GeoParquet, GeoPackage or GeoJSON.
+
+    Coordinates are longitude, latitude in degrees unless the file or --crs says otherwise.
+    """
+    options.check_output(output, _SUFFIXES, input_file=places)
+    if workers and engine != "ray":
+        raise click.BadParameter("only --engine ray has workers", param_hint="--workers")
+    need("cli", "pyarrow")
+    if engine == "ray":
+        need("ray", "ray", "ray.data")
+
+    from satclip.cli.engines import embed_here
+    from satclip.cli.models import open_encoder
+    from satclip.cli.tables import open_places
+    from satclip.cli.tables.plain import PlainPlaces
+    from satclip.cli.tables.survey import survey
+
+    columns_wanted = output.suffix != ".npy"
+    table = open_places(places, lon=lon, lat=lat, crs=crs, layer=layer, typed=columns_wanted)
+    if columns_wanted and output.suffix != ".parquet" and table.geometry is not None:
+        table = PlainPlaces(table, table.geometry)
+    seen = survey(table)
+    if seen.bad and bad == "stop":
+        raise click.ClickException(seen.complaint)
+    encoder = open_encoder(source, device="cpu" if engine == "ray" else device, dtype=dtype)
+    if engine == "ray":
+        from satclip.cli.ray_engine import embed_on_ray
+
+        pieces = embed_on_ray(
+            table, encoder, bad=bad, batch_size=batch_size, dtype=dtype, device=device, workers=workers
+        )
+    else:
+        pieces = embed_here(table, encoder, bad=bad, batch_size=batch_size, dtype=dtype)
+    rows = seen.rows - seen.bad if bad == "drop" else seen.rows
+    _write(pieces, table, output, rows=rows, width=encoder.embedding_dim, dtype=dtype)
+    click.echo(f"{rows:,} places, {encoder.embedding_dim} numbers each: {output}", err=True)
+    if seen.bad:
+        fate = "left out" if bad == "drop" else "embedded as NaN"
+        hint = f" ({seen.remedy})" if seen.swapped else ""
+        click.echo(f"{seen.bad:,} rows that are no place were {fate}{hint}", err=True)
+
+
+def _write(pieces: "Iterator[Piece]", table: "Places", output: Path, **shape: Any) -> None:
+    """Write all pieces to `output`, whole or not at all."""
+    from satclip.cli.progress import bar
+    from satclip.cli.tables.writers import open_writer
+    from satclip.data.atomic import atomic_file
+
+    written = 0
+    with (
+        expected(OSError, prefix=f"{output}: "),
+        atomic_file(output) as part,
+        bar("Embedding", shape["rows"]) as progress,
+    ):
+        with open_writer(output, part, table.schema, **shape) as writer:
+            for rows, embeddings in pieces:
+                writer.write(rows, embeddings)
+                written += len(embeddings)
+                progress.advance(len(embeddings))
+        if written != shape["rows"]:
+            raise click.ClickException("the input changed while it was read: run it again")

@@ -1,0 +1,74 @@
+"""`satclip grid`: the embedding of every cell of the world."""
+
+from pathlib import Path
+
+import click
+
+from satclip.cli import options
+from satclip.cli.failures import expected
+
+
+@click.command(
+    short_help="Embed a grid of the world as GeoTIFF, npy or zarr.",
+    epilog="""\b
+Examples:
+  satclip grid --model microsoft/SatCLIP-ViT16-L40 --resolution 0.25 -o world.tif
+  satclip grid --model last.ckpt --resolution 0.01 --bounds 5 45 15 55 -o alps.zarr
+
+\b
+GeoTIFF has a band for each dimension; .npy is [height, width, D], north first; .zarr has `embedding`
+[lat, lon, band] with its coordinates. Values stand at the centres of the cells.""",
+)
+@options.model_option
+@options.output_option("Where to: .tif, .npy or .zarr.")
+@click.option(
+    "--resolution",
+    type=click.FloatRange(min=0, min_open=True, max=180),
+    default=1.0,
+    show_default=True,
+    metavar="DEGREES",
+    help="Side of a cell.",
+)
+@click.option(
+    "--bounds",
+    type=float,
+    nargs=4,
+    default=(-180, -90, 180, 90),
+    show_default=True,
+    metavar="WEST SOUTH EAST NORTH",
+    help="Part of the world, in degrees.",
+)
+@options.device_option
+@options.dtype_option
+def grid(
+    source: str, output: Path, resolution: float, bounds: tuple[float, float, float, float], device: str, dtype: str
+) -> None:
+    """Embed a regular grid of the world, or of a part of it, as a raster."""
+    options.check_output(output, (".tif", ".tiff", ".npy", ".zarr"), folder=output.suffix == ".zarr")
+
+    import torch
+
+    import satclip
+    from satclip.cli.models import open_encoder
+    from satclip.cli.progress import bar
+    from satclip.cli.rasters import open_raster
+    from satclip.cli.rasters.cells import Cells
+    from satclip.data.atomic import atomic_file, atomic_folder
+    from satclip.location.grid import encode_grid
+
+    cells = Cells.covering(bounds, resolution)
+    encoder = open_encoder(source, device=device, dtype=dtype)
+    longitudes, latitudes = torch.from_numpy(cells.longitudes), torch.from_numpy(cells.latitudes)
+    tags = {"model": source, "software": f"satclip {satclip.__version__}"}
+    atomic = atomic_folder if output.suffix == ".zarr" else atomic_file
+    with (
+        expected(OSError, prefix=f"{output}: "),
+        atomic(output) as part,
+        open_raster(output, part, cells, width=encoder.embedding_dim, dtype=dtype, tags=tags) as raster,
+        bar("Embedding the grid", cells.height * cells.width) as progress,
+    ):
+        for rows, columns in cells.blocks(*raster.block):
+            values = encode_grid(encoder, longitudes[columns], latitudes[rows])
+            raster.write(rows, columns, values.numpy().astype(dtype, copy=False))
+            progress.advance(values.shape[0] * values.shape[1])
+    click.echo(f"{cells.height} x {cells.width} cells, {encoder.embedding_dim} numbers each: {output}", err=True)

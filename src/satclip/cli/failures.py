@@ -1,0 +1,32 @@
+"""What can go wrong outside the program, said in a line instead of a traceback."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+
+import click
+
+
+@contextmanager
+def expected(*kinds: type[Exception], prefix: str = "") -> Iterator[None]:
+    """Turn exceptions of these kinds into a message and exit code 1. Wrap the boundary, not the program: a bug keeps
+    its traceback.
+    """
+    try:
+        yield
+    except kinds as error:
+        text = str(error).strip() or type(error).__name__
+        raise click.ClickException(f"{prefix}{text}") from error
+
+
+def need(extra: str, *modules: str) -> None:
+    """Import what an optional extra brings.
+
+    Raises:
+        click.ClickException: naming the missing module and the command that installs it.
+    """
+    for module in modules:
+        try:
+            import_module(module)
+        except ModuleNotFoundError as error:
+            raise click.ClickException(f"this needs {error.name}: pip install 'satclip[{extra}]'") from error

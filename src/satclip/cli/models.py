@@ -1,0 +1,37 @@
+"""The model that a command works with, on the device that was asked for."""
+
+import click
+import torch
+
+from satclip.checkpoint import load_location_encoder
+from satclip.cli.failures import expected
+from satclip.location.encoder import LocationEncoder
+
+
+def open_encoder(source: str, *, device: str = "cpu", dtype: str | None = "float32") -> LocationEncoder:
+    """The location encoder of `source`, computing in float64 for `dtype` float64, as saved for None, else in float32.
+
+    Raises:
+        click.ClickException: it cannot be loaded.
+        click.BadParameter: the device is not there, or is MPS with float64.
+    """
+    chosen = choose_device(device)
+    if chosen == "mps" and dtype == "float64":
+        raise click.BadParameter("MPS has no float64: add --device cpu", param_hint="--dtype")
+    computed = {None: None, "float64": torch.float64}.get(dtype, torch.float32)
+    with expected(OSError, ValueError, ModuleNotFoundError):
+        return load_location_encoder(source, device=chosen, dtype=computed)
+
+
+def choose_device(name: str) -> str:
+    """`auto` as cuda, mps or cpu, the first that is there; any other as it is.
+
+    Raises:
+        click.BadParameter: the named device is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return next(device for device, present in there.items() if present)
+    if not there[name]:
+        raise click.BadParameter(f"there is no {name} on this machine: try --device auto", param_hint="--device")
+    return name

@@ -1,0 +1,103 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+DTYPES = ("float32", "float64", "float16")
+OURS = ("zarr.json", "model.safetensors")  # in a folder that a command here made, and may replace
+PICTURES = (".png", ".pdf", ".svg")
+
+
+def model_option(function: Function) -> Function:
+    """`--model SOURCE`."""
+    return click.option(
+        "--model",
+        "source",
+        required=True,
+        metavar="SOURCE",
+        help="Checkpoint file, safetensors folder or hub name (microsoft/SatCLIP-ViT16-L40).",
+    )(function)
+
+
+def device_option(function: Function) -> Function:
+    """`--device`."""
+    return click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+        default="auto",
+        show_default=True,
+        help="Where to compute; auto takes cuda, else mps, else cpu.",
+    )(function)
+
+
+def batch_size_option(function: Function) -> Function:
+    """`--batch-size`."""
+    return click.option(
+        "--batch-size",
+        type=click.IntRange(min=1),
+        default=8192,
+        show_default=True,
+        help="Places per forward pass.",
+    )(function)
+
+
+def dtype_option(function: Function) -> Function:
+    """`--dtype`: of the output; float64 also computes in float64."""
+    return click.option(
+        "--dtype",
+        type=click.Choice(DTYPES),
+        default="float32",
+        show_default=True,
+        help="Numbers in the output; float64 also computes in float64, the others in float32.",
+    )(function)
+
+
+def output_option(kinds: str) -> Callable[[Function], Function]:
+    """`-o FILE`, with the kinds of file it can be in its help."""
+    return click.option(
+        "-o", "--output", "output", required=True, type=click.Path(path_type=Path), metavar="FILE", help=kinds
+    )
+
+
+def check_output(
+    output: Path, suffixes: tuple[str, ...], *, input_file: Path | None = None, folder: bool = False
+) -> None:
+    """Refuse a target that cannot work before any work is done; `folder` where one is to be made.
+
+    Raises:
+        click.BadParameter: for another kind of file, a place that is not there, the input itself, or a folder that
+            holds something else.
+    """
+
+    def refuse(reason: str) -> NoReturn:
+        raise click.BadParameter(reason, param_hint="-o")
+
+    if not output.name.endswith(suffixes):
+        refuse(f"{output.name} must end in one of {', '.join(suffixes)}")
+    if not output.absolute().parent.is_dir():
+        refuse(f"there is no folder {output.parent}: make it first")
+    if output.is_dir() and not folder:
+        refuse(f"{output} is a folder: name a file")
+    if folder and output.exists() and not output.is_dir():
+        refuse(f"{output} is a file: name a folder")
+    if folder and output.is_dir() and any(output.iterdir()) and not any((output / name).exists() for name in OURS):
+        refuse(f"{output} holds something else, which would be lost: name a new folder")
+    if input_file is not None and output.exists() and output.samefile(input_file):
+        refuse("the output would replace the input: choose another name")
+
+
+def spacing_option(function: Function) -> Function:
+    """`--resolution` of a picture."""
+    return click.option(
+        "--resolution",
+        type=click.FloatRange(min=0.05, max=30),
+        default=0.5,
+        show_default=True,
+        metavar="DEGREES",
+        help="Spacing of the places that are embedded.",
+    )(function)

@@ -1,0 +1,64 @@
+"""The cells of a regular grid of longitudes and latitudes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+Degrees = NDArray[np.float64]
+
+WORLD = (-180.0, -90.0, 180.0, 90.0)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Square cells of `resolution` degrees, north first, from `west` and `north`."""
+
+    west: float
+    north: float
+    resolution: float
+    height: int
+    width: int
+
+    @classmethod
+    def covering(cls, bounds: tuple[float, float, float, float], resolution: float) -> "Cells":
+        """The cells that fill `bounds` (west, south, east, north in degrees) exactly.
+
+        Raises:
+            click.BadParameter: `bounds` is no part of the world, or no whole number of cells fits.
+        """
+        west, south, east, north = bounds
+        if not (-180 <= west < east <= 360 and east - west <= 360 and -90 <= south < north <= 90):
+            raise click.BadParameter(
+                "give west, south, east, north with -180 <= west < east <= 360 and -90 <= south < north <= 90",
+                param_hint="--bounds",
+            )
+        counts = []
+        for side, extent in (("west to east", east - west), ("south to north", north - south)):
+            count = round(extent / resolution)
+            if count < 1 or abs(extent / resolution - count) > 1e-6 * count:
+                near = extent / max(count, 1)
+                raise click.BadParameter(
+                    f"{resolution:g} does not divide the {extent:g} degrees {side}; {near:.6g} does",
+                    param_hint="--resolution",
+                )
+            counts.append(count)
+        return cls(west, north, resolution, height=counts[1], width=counts[0])
+
+    @property
+    def longitudes(self) -> Degrees:
+        """Of the centres, west first: [width]."""
+        return self.west + (np.arange(self.width) + 0.5) * self.resolution
+
+    @property
+    def latitudes(self) -> Degrees:
+        """Of the centres, north first: [height]."""
+        return self.north - (np.arange(self.height) + 0.5) * self.resolution
+
+    def blocks(self, rows: int, columns: int) -> Iterator[tuple[slice, slice]]:
+        """The grid in blocks of at most `rows` by `columns`, row by row."""
+        for top in range(0, self.height, rows):
+            for left in range(0, self.width, columns):
+                yield slice(top, min(top + rows, self.height)), slice(left, min(left + columns, self.width))

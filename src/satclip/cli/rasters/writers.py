@@ -1,0 +1,124 @@
+"""Rasters of embeddings, one block at a time, in the blocks that their format likes."""
+
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from satclip.cli.failures import need
+from satclip.cli.npy import NpyFile
+from satclip.cli.rasters.cells import Cells
+
+_BLOCK_BYTES = 1 << 27
+
+
+class RasterWriter(Protocol):
+    """Takes blocks [rows, columns, D] of at most `block` (rows, columns), in the order of `Cells.blocks`."""
+
+    block: tuple[int, int]
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *error: object) -> None: ...
+    def write(self, rows: slice, columns: slice, values: NDArray[Any]) -> None:
+        """Write one block where it belongs."""
+        ...
+
+
+class GeoTiff:
+    """A tiled GeoTIFF in WGS 84, one band for each dimension, zstd-compressed; a BigTIFF where it grows large."""
+
+    def __init__(self, part: Path, cells: Cells, width: int, dtype: DTypeLike, tags: dict[str, str]) -> None:
+        import rasterio
+        from rasterio.transform import from_origin
+
+        tile = 128
+        self.block = (tile, max(1, _BLOCK_BYTES // (tile * tile * width * np.dtype(dtype).itemsize)) * tile)
+        self._file = rasterio.open(
+            part,
+            "w",
+            driver="GTiff",
+            height=cells.height,
+            width=cells.width,
+            count=width,
+            dtype=np.dtype(dtype).name,
+            crs="EPSG:4326",
+            transform=from_origin(cells.west, cells.north, cells.resolution, cells.resolution),
+            tiled=True,
+            blockxsize=tile,
+            blockysize=tile,
+            interleave="band",
+            compress="zstd",
+            predictor=3,
+            BIGTIFF="IF_SAFER",
+            NUM_THREADS="ALL_CPUS",
+        )
+        self._file.update_tags(**tags)
+        for band in range(width):
+            self._file.set_band_description(band + 1, f"e{band}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def write(self, rows: slice, columns: slice, values: NDArray[Any]) -> None:
+        """Write whole tiles."""
+        from rasterio.windows import Window
+
+        window = Window.from_slices(rows, columns)
+        self._file.write(np.ascontiguousarray(np.moveaxis(values, -1, 0)), window=window)
+
+
+class NpyGrid:
+    """An array [height, width, D], north first, west first. It carries no coordinates."""
+
+    def __init__(self, part: Path, cells: Cells, width: int, dtype: DTypeLike) -> None:
+        self.block = (max(1, _BLOCK_BYTES // (cells.width * width * np.dtype(dtype).itemsize)), cells.width)
+        self._file = NpyFile(part, (cells.height, cells.width, width), dtype)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.__exit__(*error)
+
+    def write(self, rows: slice, columns: slice, values: NDArray[Any]) -> None:
+        """Append whole rows."""
+        self._file.append(values)
+
+
+class ZarrGrid:
+    """A zarr group with `embedding` [lat, lon, band] and its coordinates, as `xarray.open_zarr` reads it."""
+
+    block = (128, 128)
+
+    def __init__(self, part: Path, cells: Cells, width: int, dtype: DTypeLike, tags: dict[str, str]) -> None:
+        need("cli", "zarr")
+        import zarr
+
+        group = zarr.create_group(part, zarr_format=3, attributes={"crs": "EPSG:4326", **tags})
+        for name, centres, long_name in (
+            ("lat", cells.latitudes, "latitude"),
+            ("lon", cells.longitudes, "longitude"),
+        ):
+            unit = {"standard_name": long_name, "units": "degrees_north" if name == "lat" else "degrees_east"}
+            group.create_array(name, data=centres, dimension_names=[name], attributes=unit)
+        self._embedding = group.create_array(
+            "embedding",
+            shape=(cells.height, cells.width, width),
+            dtype=np.dtype(dtype),
+            chunks=(min(self.block[0], cells.height), min(self.block[1], cells.width), width),
+            dimension_names=["lat", "lon", "band"],
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def write(self, rows: slice, columns: slice, values: NDArray[Any]) -> None:
+        """Write one chunk."""
+        self._embedding[rows, columns] = values

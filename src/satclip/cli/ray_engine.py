@@ -1,0 +1,115 @@
+"""The embedding of a table on Ray Data: read here, embedded by workers anywhere in the cluster, written here.
+
+One process reads, because the rows of a file have an order and one reader outruns dozens of encoders; the results come
+back in that order, so that every output is the one a single machine would write.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+import ray.data
+from numpy.typing import DTypeLike
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from satclip.cli.engines import Bad, Piece, embed_piece
+from satclip.cli.tables.places import Places
+from satclip.location.encoder import LocationEncoder
+
+_LON, _LAT, _EMBEDDING = "__lon", "__lat", "__embedding"
+_BLOCK_BYTES = 1 << 22  # of what is read: some 65,000 rows, whose embeddings still fit in a worker's memory
+
+
+def embed_on_ray(
+    places: Places,
+    encoder: LocationEncoder,
+    *,
+    bad: Bad,
+    batch_size: int,
+    dtype: DTypeLike,
+    device: str = "auto",
+    workers: int | None = None,
+) -> Iterator[Piece]:
+    """Rows and their embeddings [n, D], in the order of the table.
+
+    Joins the cluster that RAY_ADDRESS names, else starts Ray on this machine. `encoder` lies on the CPU; each worker
+    takes one CPU, and one GPU with it where `device` is cuda, or auto and the cluster has any.
+    """
+    started = not ray.is_initialized()
+    if started:
+        _start(workers)
+    try:
+        resources = ray.cluster_resources()
+        on_gpu = device == "cuda" or (device == "auto" and resources.get("GPU", 0) >= 1)
+        count = workers or int(resources["GPU" if on_gpu else "CPU"])
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        context = ray.data.DataContext.get_current()
+        context.target_max_block_size = _BLOCK_BYTES
+        context.execution_options.preserve_order = True
+        context.enable_progress_bars = False
+        blocks = (
+            ray.data.from_items([0])
+            .map_batches(_Reader(places), batch_format="pyarrow", num_cpus=0, scheduling_strategy=here)
+            .map_batches(
+                _Worker,
+                fn_constructor_args=(ray.put(encoder), "cuda" if on_gpu else "cpu"),
+                fn_kwargs={"bad": bad, "batch_size": batch_size, "dtype": np.dtype(dtype).name},
+                batch_format="pyarrow",
+                batch_size=None,
+                compute=ray.data.ActorPoolStrategy(size=count),
+                num_cpus=1,
+                num_gpus=1 if on_gpu else 0,
+            )
+        )
+        for table in blocks.iter_batches(batch_format="pyarrow", batch_size=None):
+            yield from _pieces(table, places.schema, encoder.embedding_dim)
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _start(workers: int | None) -> None:
+    quiet: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": False}
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(**quiet)
+        return
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init(num_cpus=workers, include_dashboard=False, **quiet)
+
+
+class _Reader:
+    """Reads the table where it lies, and hands it on piece by piece."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    def __call__(self, _: pa.Table) -> Iterator[pa.Table]:
+        for rows, lonlat in self._places.pieces():
+            columns = [*rows.columns, pa.array(lonlat[:, 0]), pa.array(lonlat[:, 1])]
+            yield pa.table(columns, names=[*rows.schema.names, _LON, _LAT])
+
+
+class _Worker:
+    """Holds the encoder on one device, and embeds the pieces it is given."""
+
+    def __init__(self, encoder: LocationEncoder, device: str) -> None:
+        self._encoder = encoder.to(device)
+
+    def __call__(self, table: pa.Table, *, bad: Bad, batch_size: int, dtype: str) -> pa.Table:
+        lonlat = np.stack([table.column(name).to_numpy() for name in (_LON, _LAT)], axis=-1)
+        rows = table.drop_columns([_LON, _LAT])
+        positions = pa.record_batch([pa.array(np.arange(len(rows)))], names=["position"])
+        kept, numbers = embed_piece(positions, lonlat, self._encoder, bad=bad, batch_size=batch_size, dtype=dtype)
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(numbers.ravel()), self._encoder.embedding_dim)
+        return rows.take(kept.column("position")).append_column(_EMBEDDING, vectors)
+
+
+def _pieces(table: pa.Table, schema: pa.Schema, width: int) -> Iterator[Piece]:
+    for batch in table.to_batches():
+        numbers = batch.column(_EMBEDDING).flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+        columns = [batch.column(field.name).cast(field.type) for field in schema]
+        yield pa.record_batch(columns, schema=schema), numbers

@@ -1,0 +1,42 @@
+"""A DataLoader whose samples are whole batches."""
+
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from satclip.data.patches import Batch
+
+
+class Loader(DataLoader[Batch]):
+    """Asks the dataset for one batch after another, each by the row numbers that `batches` gives.
+
+    To Lightning it is a loader that can resume: `batches` was made to begin where the datamodule says.
+
+    Args:
+        dataset: makes a batch from a list of row numbers.
+        batches: row numbers of each batch.
+        workers: processes that make batches; 0 for this one.
+    """
+
+    def __init__(self, dataset: Dataset[Batch], batches: Sampler[list[int]], workers: int) -> None:
+        super().__init__(
+            dataset,
+            sampler=batches,
+            batch_size=None,
+            collate_fn=_as_it_is,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: where to go on is kept by the datamodule."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to do."""
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

@@ -1,0 +1,35 @@
+"""Where a training stands, and whether it can go on from there."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def position(trainer: Any) -> tuple[int, int]:
+    """The epoch a Lightning trainer is in and the batches of it that are done; (next epoch, 0) between two epochs.
+
+    Taken from the trainer's own progress: the sampler runs ahead of it, as workers fetch batches before their time.
+    """
+    epochs = trainer.fit_loop.epoch_progress.current.state_dict()
+    batches = trainer.fit_loop.epoch_loop.batch_progress.current.state_dict()
+    epoch, batch = int(epochs["processed"]), int(batches["processed"])
+    if epochs["ready"] == epoch:
+        return epoch, 0
+    if batch >= trainer.num_training_batches:  # the batches are done, the end of the epoch is not
+        return epoch + 1, 0
+    return epoch, batch
+
+
+def resumed(state: Mapping[str, Any], order: Mapping[str, int]) -> tuple[int, int]:
+    """The epoch and batch that a checkpoint's state says to go on with.
+
+    Raises:
+        ValueError: it stands in the middle of an epoch, and what the order follows from has changed since.
+    """
+    epoch, batch, before = state["epoch"], state["batch"], state["order"]
+    changed = [f"{name} {before[name]} then, {order[name]} now" for name in order if before[name] != order[name]]
+    if batch and changed:
+        raise ValueError(
+            f"the checkpoint stands in the middle of epoch {epoch} of another order ({'; '.join(changed)}); "
+            "give the data and settings it was made with, or go on from one that was made at the end of an epoch"
+        )
+    return epoch, batch

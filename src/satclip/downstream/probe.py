@@ -1,0 +1,88 @@
+"""Linear probes of a location encoder, beside the encodings that cost nothing."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from satclip.data.hashing import uniform
+from satclip.data.split import block_split
+from satclip.downstream.places import LabelledPlaces
+from satclip.downstream.ridge import probe
+from satclip.downstream.table import Table
+from satclip.embedding import embed
+from satclip.location.encoder import LocationEncoder
+from satclip.location.encodings import Cartesian3D, SphericalHarmonics, Wrap
+from satclip.sphere import block_ids
+
+OURS = "embedding"
+RANDOM_TEST, PENALTY_PART = 0.2, 0.2
+# 40 squared is 1,600 features: beyond it the probe of the bare harmonics takes minutes and has more features than places.
+MOST_LEGENDRE_POLYS = 40
+_TEST_SALT, _RANDOM_SALT, _BLOCK_SALT = 301, 302, 303
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which places are tested on, and which of the others choose the penalty: bool [N] each."""
+
+    name: str
+    test: Tensor
+    held: Tensor
+
+
+def splits(lonlat: Tensor, *, val_fraction: float = 0.1, split_degrees: float = 5.0) -> tuple[Split, Split]:
+    """The random split (80/20) and the block split of places in degrees [N, 2].
+
+    The block split tests on the very blocks that the block split of the imagery keeps from training, so give it the
+    same fraction and size: then neither the encoder nor the probe has seen anything there.
+    """
+    number = torch.arange(len(lonlat))
+    block = block_ids(lonlat, split_degrees)
+    return (
+        Split("random", uniform(_TEST_SALT, number) < RANDOM_TEST, uniform(_RANDOM_SALT, number) < PENALTY_PART),
+        Split(
+            "block",
+            block_split(lonlat, val_fraction, split_degrees),
+            uniform(_BLOCK_SALT, block) < PENALTY_PART,
+        ),
+    )
+
+
+def feature_sets(encoder: LocationEncoder, lonlat: Tensor) -> dict[str, Tensor]:
+    """What the probe is given of each place, float64 [N, F] by name: ours first, then the plain encodings.
+
+    The bare harmonics are those of the encoder's own L, 10 where it has none, at most 40.
+    """
+    legendre_polys = encoder.encoding.options().get("legendre_polys", 10)
+    harmonics = SphericalHarmonics(legendre_polys=min(legendre_polys, MOST_LEGENDRE_POLYS))
+    plain = {
+        "lon, lat": lonlat,
+        "cartesian3d": Cartesian3D()(lonlat),
+        "wrap": Wrap()(lonlat),
+        f"harmonics, L = {harmonics.legendre_polys}": embed(harmonics, lonlat),
+    }
+    return {OURS: embed(encoder, lonlat).double()} | {name: features.double() for name, features in plain.items()}
+
+
+def probe_table(
+    encoder: LocationEncoder, places: LabelledPlaces, *, val_fraction: float = 0.1, split_degrees: float = 5.0
+) -> Table:
+    """Score every feature set on every task under both splits.
+
+    Columns: split, features, numbers (how many a place has), then one per task, R2 or accuracy on unseen places.
+
+    Raises:
+        ValueError: when there are too few places for a split.
+    """
+    names = [task.name for task in places.tasks]
+    labels = [places.labels[name] for name in names]
+    sets = feature_sets(encoder, places.lonlat)
+    rows = [
+        (split.name, name, features.shape[1], *probe(features, labels, split.test, split.held))
+        for split in splits(places.lonlat, val_fraction=val_fraction, split_degrees=split_degrees)
+        for name, features in sets.items()
+    ]
+    heads = (f"{task.name} {task.metric}" for task in places.tasks)
+    title = f"Ridge probes of {len(places.lonlat):,} places on land, scored on unseen ones"
+    return Table(title, ("split", "features", "numbers", *heads), tuple(rows))

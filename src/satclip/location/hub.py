@@ -1,0 +1,152 @@
+"""Location encoders as folders: config.json, model.safetensors and a model card, locally or on the Hugging Face hub."""
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from satclip.weights import check_fit
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+
+CARD = """---
+{{ card_data }}
+---
+
+# {{ model_name | default("A location encoder", true) }}
+
+It turns a place on Earth into {{ config["embedding_dim"] }} numbers that say what satellites see there:
+climate, terrain, vegetation, cities. Its encoding is `{{ config["encoding"]["name"] }}`, its network
+`{{ config["network"]["name"] }}`, with {{ "{:,}".format(parameters) }} weights in {{ dtype }}.
+
+```python
+import torch
+from satclip import load_location_encoder
+
+encoder = load_location_encoder("{{ repo_id | default("owner/name, or the folder of this file", true) }}")
+lonlat = torch.tensor([[13.40, 52.52], [-58.38, -34.60]], dtype=torch.float64)  # longitude first, in degrees
+with torch.no_grad():
+    embeddings = encoder(lonlat)  # [2, {{ config["embedding_dim"] }}], not normalised
+```
+
+The whole configuration, as in `config.json`:
+
+```json
+{{ config_json }}
+```
+
+The method is that of SatCLIP (Klemmer et al. 2023, https://arxiv.org/abs/2311.17179).
+"""
+
+
+class HubFolder(
+    PyTorchModelHubMixin,
+    nn.Module,
+    library_name="satclip",
+    tags=["geospatial", "location-encoder", "earth-observation"],
+    paper_url="https://arxiv.org/abs/2311.17179",
+    model_card_template=CARD,
+):
+    """`save_pretrained`, `from_pretrained` and `push_to_hub` for a module that can describe itself."""
+
+    def config(self) -> dict[str, Any]:
+        """What `from_config` needs to build this module again, ready for JSON."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The module that `config` describes, with fresh weights."""
+        raise NotImplementedError
+
+    @classmethod
+    def with_weights(cls, config: Mapping[str, Any], weights: Mapping[str, Tensor], *, source: str) -> Self:
+        """The module that `config` describes with these weights, in their dtype and in evaluation mode.
+
+        Raises:
+            ValueError: `config` lacks a key or names something unknown, or weights are missing, unknown or of another
+                shape; names them and `source`.
+        """
+        try:
+            module = cls.from_config(dict(config))
+        except (KeyError, TypeError) as error:
+            raise ValueError(
+                f"{source} describes no location encoder ({type(error).__name__}: {error}); "
+                "it needs embedding_dim, encoding and network, as LocationEncoder.config() gives them"
+            ) from error
+        remedy = "Its configuration and its weights disagree; save it again with save_pretrained"
+        check_fit(module.state_dict(), weights, source=source, remedy=remedy)
+        dtype = next(iter(weights.values())).dtype
+        module.to(dtype).load_state_dict(dict(weights))
+        return module.eval()
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Self:
+        """The module that `save_pretrained` left in `folder`.
+
+        Raises:
+            FileNotFoundError: the folder lacks one of the two files.
+            ValueError: a file cannot be read, or the two do not fit each other.
+        """
+        for name in (CONFIG, WEIGHTS):
+            if not (folder / name).is_file():
+                raise FileNotFoundError(f"no {name} in {folder}; give a folder that save_pretrained wrote")
+        try:
+            config = json.loads((folder / CONFIG).read_text())
+            weights = load_file(folder / WEIGHTS)
+        except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
+            raise ValueError(f"{folder} cannot be read ({error}); save it again with save_pretrained") from error
+        if not isinstance(config, dict):
+            raise ValueError(f"{folder / CONFIG} holds no object; save it again with save_pretrained")
+        return cls.with_weights(config, weights, source=str(folder))
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        super()._save_pretrained(save_directory)
+        (save_directory / CONFIG).write_text(json.dumps(self.config(), indent=2) + "\n")
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None,
+        cache_dir: str | Path | None,
+        force_download: bool,
+        local_files_only: bool,
+        token: str | bool | None,
+        **described: Any,
+    ) -> Self:
+        """Build from config.json, which the mixin hands over piece by piece in `described` and `from_folder` reads."""
+        folder = Path(model_id)
+        if not folder.is_dir():
+            fetch = partial(
+                hf_hub_download,
+                model_id,
+                revision=revision,
+                cache_dir=cache_dir,
+                force_download=force_download,
+                local_files_only=local_files_only,
+                token=token,
+            )
+            fetch(CONFIG)
+            folder = Path(fetch(WEIGHTS)).parent
+        return cls.from_folder(folder)
+
+    def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
+        """The card: what it is, how to use it, its configuration. `model_name` and `repo_id` may be given."""
+        config = self.config()
+        weights = list(self.parameters())
+        return super().generate_model_card(
+            *args,
+            config=config,
+            config_json=json.dumps(config, indent=2),
+            parameters=sum(weight.numel() for weight in weights),
+            dtype=str(weights[0].dtype).removeprefix("torch."),
+            **kwargs,
+        )

@@ -1,0 +1,37 @@
+"""Image towers of our own checkpoints, built from the node of the configuration that lies in them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+import satclip.vision
+
+HOME = "satclip.vision."
+UNTRAINED: dict[str, dict[str, Any]] = {
+    "MocoBackbone": {"weights": "none"},
+    "TimmBackbone": {"pretrained": False},
+}  # the file brings the weights
+
+
+def described_tower(node: Mapping[str, Any]) -> nn.Module:
+    """The tower of `satclip.vision` that `node["_target_"]` names, with its other keys as options; nothing is fetched.
+
+    Raises:
+        ValueError: it is another class, or takes other options.
+    """
+    options = dict(node)
+    target = str(options.pop("_target_", None))
+    name = target.removeprefix(HOME)
+    if target != HOME + name or name not in satclip.vision.__all__:
+        raise ValueError(
+            f"the image tower is {target}, none of {', '.join(satclip.vision.__all__)}; build it yourself and load the "
+            "weights under model.vision, or take the location encoder alone with load_location_encoder"
+        )
+    try:
+        tower: nn.Module = getattr(satclip.vision, name)(**(options | UNTRAINED.get(name, {})))
+    except TypeError as error:
+        raise ValueError(
+            f"{target} does not take the options in the checkpoint ({error}); it may be of another version"
+        ) from error
+    return tower

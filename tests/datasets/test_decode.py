@@ -1,0 +1,77 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.crs import CRS
+
+from satclip.data.decode import BadPatchError, decode, decoding
+
+Encode = Callable[..., bytes]
+
+
+def test_a_patch_comes_back_pixel_for_pixel(encode: Encode) -> None:
+    pixels = np.random.default_rng(0).integers(0, 65535, (12, 20, 30), dtype=np.uint16)
+    for options in (
+        {},
+        {"crs": CRS.from_epsg(32634)},
+        {"compress": "zstd", "predictor": 2, "interleave": "band"},
+        {"bigtiff": "yes"},
+    ):
+        with decoding():
+            found = decode(encode(pixels, **options), bands=12)
+        assert found.dtype == np.uint16
+        np.testing.assert_array_equal(found, pixels)
+
+
+def test_a_big_endian_patch_comes_back_too(encode: Encode) -> None:
+    pixels = np.arange(48, dtype=np.uint16).reshape(3, 4, 4)
+    np.testing.assert_array_equal(decode(encode(pixels, endianness="big", crs=CRS.from_epsg(32634)), bands=3), pixels)
+
+
+def test_real_sentinel_2_patches_come_back_as_rasterio_reads_them(shared: Path) -> None:
+    path = next((shared / "data" / "s2_patches" / "images").glob("*.tif"))
+    with rasterio.open(path) as source:
+        expected = source.read()
+    np.testing.assert_array_equal(decode(path.read_bytes(), bands=12, size=(256, 256)), expected)
+
+
+def test_each_defect_has_its_cause(encode: Encode) -> None:
+    good = np.ones((3, 8, 8), dtype=np.uint16)
+    whole = encode(np.random.default_rng(0).integers(1, 9, (3, 64, 64), dtype=np.uint16), compress="lzw")
+    cases = {
+        "missing": b"",
+        "unreadable": whole[: len(whole) // 2],
+        "bands": encode(good[:2]),
+        "dtype": encode(good.astype(np.float32)),
+        "size": encode(good[:, :4]),
+        "empty": encode(0 * good),
+    }
+    for cause, data in cases.items():
+        with pytest.raises(BadPatchError) as caught:
+            decode(data, bands=3, size=(64, 64) if cause == "unreadable" else (8, 8))
+        assert caught.value.cause == cause, str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "junk", [b"II", b"II*\x00\xff\xff\xff\xff", b"not a picture at all", bytes(5000), b"MM\x00*" + bytes(20)]
+)
+def test_junk_is_unreadable_and_never_a_crash(junk: bytes) -> None:
+    with pytest.raises(BadPatchError) as caught:
+        decode(junk, bands=3)
+    assert caught.value.cause == "unreadable"
+
+
+def test_a_patch_of_nothing_but_no_data_is_empty(encode: Encode) -> None:
+    with pytest.raises(BadPatchError, match="zero or no-data"):
+        decode(encode(np.full((2, 4, 4), 255, np.uint8), nodata=255), bands=2)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.7, 0.98])
+def test_a_patch_cut_anywhere_is_unreadable(encode: Encode, share: float) -> None:
+    data = encode(
+        np.random.default_rng(0).integers(1, 9999, (4, 64, 64), dtype=np.uint16), compress="zstd", interleave="band"
+    )
+    with pytest.raises(BadPatchError, match=r"."):
+        decode(data[: int(share * len(data))], bands=4)

@@ -1,0 +1,60 @@
+"""`python train.py ...` as a person types it: what goes wrong is said in one clear message."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def train(project: Path, *arguments: str, folder: Path | None = None, timeout: int = 300) -> subprocess.CompletedProcess[str]:
+    """Run train.py in `folder`."""
+    command = [sys.executable, "-W", "error::UserWarning:hydra", str(project / "train.py"), *arguments]
+    return subprocess.run(command, cwd=folder or project, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def complaint(project: Path, folder: Path, *arguments: str) -> str:
+    """What a run that must fail says; never a traceback."""
+    done = train(project, *arguments, f"hydra.run.dir={folder}/run", folder=folder)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_a_degree_that_is_none_stops_at_once(project: Path, tmp_path: Path) -> None:
+    assert "whole number from 1 to 100, got 101" in complaint(project, tmp_path, "legendre_polys=101")
+
+
+def test_an_unknown_option_lists_the_known_ones(project: Path, tmp_path: Path) -> None:
+    said = complaint(project, tmp_path, "vision=typo")
+    assert "Could not find 'vision/typo'" in said
+    assert all(name in said for name in ("resnet18", "tiny", "vit16"))
+
+
+def test_a_misspelt_key_is_named(project: Path, tmp_path: Path) -> None:
+    assert "Key 'embeding_dim' is not in struct" in complaint(project, tmp_path, "embeding_dim=128")
+
+
+def test_an_output_folder_that_cannot_be_written_is_named(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    done = train(project, f"hydra.run.dir={tmp_path}/file/run", folder=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert f"cannot write to the output folder {tmp_path}/file/run" in done.stderr
+    assert "hydra.run.dir=FOLDER sets another" in done.stderr
+
+
+def test_without_shards_and_network_it_names_the_three_ways_on(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    said = complaint(
+        project, tmp_path, "location_encoder=sh_siren", "vision=vit16", "vision.weights=none", "legendre_polys=40", "logger=none"
+    )
+    for way in ("make data", "dataset=s2_folder dataset.root=", "experiment=blue_marble"):
+        assert way in said
+
+
+def test_an_encoding_without_degrees_says_so(project: Path, tmp_path: Path) -> None:
+    said = complaint(project, tmp_path, "le_type=grid", "legendre_polys=20")
+    assert "Grid has no Legendre polynomials; drop legendre_polys=20" in said

