@@ -45,7 +45,7 @@ FLOORS = {
 ONLY = {
     "hydra": {"options", "run"},
     "omegaconf": {"options", "run"},
-    "lightning": {"module", "callbacks", "loggers", "saving", "run", "data.datamodule"},
+    "lightning": {"module", "callbacks", "loggers", "saving", "run", "report", "data.datamodule"},
     "timm": {"vision"},
     "torchgeo": {"vision"},
     "webdataset": {"data"},

@@ -17,8 +17,9 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 
+from satclip.data.datamodule import S2DataModule
 from satclip.module import ContrastiveModule
-from satclip.report import Report
+from satclip.report import FinalReport
 from satclip.saving import AtomicCheckpointIO, plain
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def train(config: DictConfig) -> dict[str, float]:
     quieten()
     resolved = plain(OmegaConf.to_container(config, resolve=True))
     L.seed_everything(config.seed, workers=True)
-    data: L.LightningDataModule = instantiate(config.dataset)
+    data: S2DataModule = instantiate(config.dataset)
     model: ContrastiveModule = instantiate(config.model)
     model.recipe = {"config": resolved, "vision": resolved["vision"]}
     callbacks: list[L.Callback] = [instantiate(node) for node in config.callbacks.values()]
@@ -45,8 +46,8 @@ def train(config: DictConfig) -> dict[str, float]:
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     if config.report is not None and trainer.is_global_zero:
         restore_best(model, trainer)
-        report: Report = instantiate(config.report)
-        metrics |= report(model.model, data, Path(config.output_dir), loggers)
+        report: FinalReport = instantiate(config.report)
+        metrics |= report(model.model, data, Path(config.output_dir), loggers, step=trainer.global_step)
     return metrics
 
 

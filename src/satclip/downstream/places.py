@@ -42,8 +42,8 @@ def labelled_places(count: int = 10_000, seed: int = 0) -> LabelledPlaces:
     """
     if count < 1:
         raise ValueError(f"the probe needs at least one place, got {count}")
-    drawn = uniform_on_sphere(_DRAWS * count + 100, torch.Generator().manual_seed(seed))
-    drawn = drawn[drawn[:, 1] > SOUTH].numpy()
+    everywhere = uniform_on_sphere(_DRAWS * count + 100, torch.Generator().manual_seed(seed)).numpy()
+    drawn = everywhere[everywhere[:, 1] > SOUTH]
     tasks = available_tasks()
     labels = {task.name: task.labels(drawn) for task in tasks}
     known = np.logical_and.reduce([~np.isnan(column) & (column != -1) for column in labels.values()])

@@ -9,15 +9,15 @@ from satclip.data.hashing import uniform
 from satclip.data.split import block_split
 from satclip.downstream.places import LabelledPlaces
 from satclip.downstream.ridge import probe
-from satclip.downstream.table import Table
+from satclip.downstream.table import Cell, Table
 from satclip.embedding import embed
 from satclip.location.encoder import LocationEncoder
-from satclip.location.encodings import Cartesian3D, SphericalHarmonics, Wrap
+from satclip.location.encodings import ENCODINGS
 from satclip.sphere import block_ids
 
 OURS = "embedding"
 RANDOM_TEST, PENALTY_PART = 0.2, 0.2
-# 40 squared is 1,600 features: beyond it the probe of the bare harmonics takes minutes and has more features than places.
+# 1,600 features. Beyond it the probe of the bare harmonics would take minutes and have more features than places.
 MOST_LEGENDRE_POLYS = 40
 _TEST_SALT, _RANDOM_SALT, _BLOCK_SALT = 301, 302, 303
 
@@ -52,17 +52,23 @@ def splits(lonlat: Tensor, *, val_fraction: float = 0.1, split_degrees: float = 
 def feature_sets(encoder: LocationEncoder, lonlat: Tensor) -> dict[str, Tensor]:
     """What the probe is given of each place, float64 [N, F] by name: ours first, then the plain encodings.
 
-    The bare harmonics are those of the encoder's own L, 10 where it has none, at most 40.
+    "untrained" is the same encoder with fresh weights: what its shape is worth before it has seen an image. The bare
+    harmonics are those of the encoder's own L, 10 where it has none, at most 40.
     """
-    legendre_polys = encoder.encoding.options().get("legendre_polys", 10)
-    harmonics = SphericalHarmonics(legendre_polys=min(legendre_polys, MOST_LEGENDRE_POLYS))
-    plain = {
-        "lon, lat": lonlat,
-        "cartesian3d": Cartesian3D()(lonlat),
-        "wrap": Wrap()(lonlat),
-        f"harmonics, L = {harmonics.legendre_polys}": embed(harmonics, lonlat),
+    config = encoder.config()
+    legendre_polys = min(config["encoding"].get("legendre_polys", 10), MOST_LEGENDRE_POLYS)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        untrained = LocationEncoder.from_config(config)
+    sets = {
+        OURS: embed(encoder, lonlat),
+        "untrained": embed(untrained, lonlat),
+        "lonlat": lonlat,
+        "cartesian3d": embed(ENCODINGS["cartesian3d"](), lonlat),
+        "wrap": embed(ENCODINGS["wrap"](), lonlat),
+        f"harmonics, L = {legendre_polys}": embed(ENCODINGS["sphericalharmonics"](legendre_polys), lonlat),
     }
-    return {OURS: embed(encoder, lonlat).double()} | {name: features.double() for name, features in plain.items()}
+    return {name: features.double() for name, features in sets.items()}
 
 
 def probe_table(
@@ -78,7 +84,7 @@ def probe_table(
     names = [task.name for task in places.tasks]
     labels = [places.labels[name] for name in names]
     sets = feature_sets(encoder, places.lonlat)
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (split.name, name, features.shape[1], *probe(features, labels, split.test, split.held))
         for split in splits(places.lonlat, val_fraction=val_fraction, split_degrees=split_degrees)
         for name, features in sets.items()

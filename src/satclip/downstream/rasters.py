@@ -21,9 +21,7 @@ def packaged(package: str, inside: str, *, install: str) -> Path:
         path = Path(folder, inside)
         if path.is_file():
             return path
-    raise ModuleNotFoundError(
-        f"{Path(inside).name} comes with the package {package}, which is not installed: {install}"
-    )
+    raise ModuleNotFoundError(f"{Path(inside).name} comes with the package {package}, which is missing: {install}")
 
 
 def read_image(path: Path) -> Raster:
@@ -53,4 +51,5 @@ def at(raster: Raster, lonlat: Array) -> Raster:
     rows, columns = raster.shape
     row = np.floor((90 - lonlat[:, 1]) / 180 * rows).astype(np.int64).clip(0, rows - 1)
     column = np.floor((lonlat[:, 0] + 180) / 360 * columns).astype(np.int64) % columns
-    return raster[row, column]
+    found: Raster = raster[row, column]
+    return found

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from satclip.downstream.places import labelled_places
 from satclip.downstream.probe import OURS, probe_table
-from satclip.downstream.table import Table
+from satclip.downstream.table import Cell, Table
 from satclip.embedding import embed
 from satclip.location.encoder import LocationEncoder
 from satclip.model import TwoTowers
@@ -73,14 +73,16 @@ def evaluate(
 
 
 def retrieval_report(model: TwoTowers, batch: Mapping[str, Tensor], folder: Path, *, places: int = 2000) -> Table:
-    """Find each other, images and locations, among the first `places` of the batch. Saved as retrieval.* in `folder`."""
+    """Search among the first `places` of the batch, both ways. Saved as retrieval.* in `folder`."""
     lonlat = batch["lonlat"][:places]
     images = _embed_images(model, batch["image"][:places])
     found = retrieval_metrics(images, embed(model.location_encoder, lonlat).to(images), lonlat.cpu())
     found |= chance(lonlat)
     columns = (*(f"top{k}" for k in TOP), "median_km")
     names = {"image_to_location": "image to location", "location_to_image": "location to image", "chance": "chance"}
-    rows = tuple((shown, *(found[f"{way}/{column}"] for column in columns)) for way, shown in names.items())
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (shown, *(found[f"{way}/{column}"] for column in columns)) for way, shown in names.items()
+    )
     table = Table(f"Retrieval among {len(lonlat):,} validation places", ("search", *columns), rows)
     table.save(folder, "retrieval")
     return table

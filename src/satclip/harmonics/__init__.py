@@ -1,6 +1,16 @@
-"""Real spherical harmonics of places on the Earth, exact at every degree up to 100."""
+"""Real spherical harmonics of places on the Earth, exact at every degree below 100."""
 
-from satclip.harmonics.evaluate import evaluate_harmonics
+from satclip.harmonics.batches import many_harmonics
+from satclip.harmonics.evaluate import evaluate_harmonics, legendre_rows, longitude_rows
 from satclip.harmonics.tables import CALCULATIONS, MAX_LEGENDRE_POLYS, HarmonicTables, harmonic_tables
 
-__all__ = ["CALCULATIONS", "MAX_LEGENDRE_POLYS", "HarmonicTables", "evaluate_harmonics", "harmonic_tables"]
+__all__ = [
+    "CALCULATIONS",
+    "MAX_LEGENDRE_POLYS",
+    "HarmonicTables",
+    "evaluate_harmonics",
+    "harmonic_tables",
+    "legendre_rows",
+    "longitude_rows",
+    "many_harmonics",
+]

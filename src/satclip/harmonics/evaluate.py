@@ -29,7 +29,7 @@ def legendre_rows(latitude: Tensor, tables: HarmonicTables, dtype: torch.dtype) 
     (even_cos, odd_cos), (even_sin, odd_sin) = angle.cos(), angle.sin()
     waves = torch.stack((even_cos, even_sin, odd_sin, odd_cos))
     # Autocast leaves float64 alone; only a device without it needs the guard.
-    guard = torch.autocast(latitude.device.type, enabled=False) if waves.dtype != torch.float64 else nullcontext()
+    guard = nullcontext() if waves.dtype == torch.float64 else torch.autocast(latitude.device.type, enabled=False)
     with guard:
         return torch.bmm(tables.series, waves).flatten(0, 1).to(dtype)
 

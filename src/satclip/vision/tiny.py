@@ -7,27 +7,39 @@ from torch import Tensor, nn
 
 from satclip.vision.images import check_images
 
+LEAST = 16  # pixels a side
+CELLS = 2  # a side, of the grid that the head sees
+
 
 class TinyCNN(nn.Module):
-    """Four strided convolutions, each twice as wide as the one before, then the mean over the image and a linear head.
+    """Standardised bands, three strided convolutions, each twice as wide as the one before, and a linear head.
 
-    With 3 bands and D = 256 it has 0.45 million weights.
+    The head sees the means over four quarters of the image, not over all of it: which side the coast is on tells places
+    apart. Bands are standardised by running means, so reflectance of any range will do. With 3 bands and D = 256 it has
+    0.22 million weights.
 
     Args:
         in_channels: bands, any number.
         embedding_dim: D.
         width: channels after the first convolution.
+        shrink: pixels averaged into one on each axis beforehand; the cost falls with its square.
+
+    Raises:
+        ValueError: `shrink` leaves fewer than 4 pixels a side of the smallest image.
     """
 
-    least = 16
-
-    def __init__(self, *, in_channels: int, embedding_dim: int, width: int = 32) -> None:
+    def __init__(self, *, in_channels: int, embedding_dim: int, width: int = 32, shrink: int = 2) -> None:
         super().__init__()
+        if not 1 <= shrink <= LEAST // 4:
+            raise ValueError(f"shrink must be 1 to {LEAST // 4}, got {shrink}")
         self.in_channels = in_channels
         self.embedding_dim = embedding_dim
-        widths = [in_channels, width, 2 * width, 4 * width, 8 * width]
+        widths = [in_channels, width, 2 * width, 4 * width]
+        self.shrink = nn.AvgPool2d(shrink)
+        self.standardise = nn.BatchNorm2d(in_channels, affine=False)
         self.stages = nn.Sequential(*(_stage(before, after) for before, after in pairwise(widths)))
-        self.head = nn.Linear(widths[-1], embedding_dim)
+        self.pool = nn.AdaptiveAvgPool2d(CELLS)
+        self.head = nn.Linear(widths[-1] * CELLS**2, embedding_dim)
         self.to(memory_format=torch.channels_last)  # a quarter faster on a CPU than channels first
 
     def forward(self, images: Tensor) -> Tensor:
@@ -36,9 +48,10 @@ class TinyCNN(nn.Module):
         Raises:
             ValueError: the images have another number of bands or are too small.
         """
-        check_images(images, self.in_channels, least=self.least)
-        images = images.contiguous(memory_format=torch.channels_last)
-        embedding: Tensor = self.head(self.stages(images).mean((-2, -1)))
+        check_images(images, self.in_channels, least=LEAST)
+        images = self.shrink(images.contiguous(memory_format=torch.channels_last))
+        features = self.stages(self.standardise(images))
+        embedding: Tensor = self.head(self.pool(features).flatten(1))
         return embedding
 
 

@@ -57,7 +57,7 @@ class ParquetWriter:
         self._dtype, self._width = np.dtype(dtype), width
         vector = pa.list_(pa.from_numpy_dtype(self._dtype), width)
         self._schema = schema.append(pa.field(COLUMN, vector))
-        # The low bits of a network's floats are noise: split into byte streams they shrink a little, in a dictionary never.
+        # Low bits of a network are noise: split into byte streams floats shrink a little, in a dictionary never.
         self._file = pq.ParquetWriter(
             part,
             self._schema,

@@ -2,8 +2,9 @@
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor
 
-from satclip.harmonics import HarmonicTables, evaluate_harmonics, harmonic_tables
+from satclip.harmonics import HarmonicTables, evaluate_harmonics, harmonic_tables, many_harmonics
 from satclip.location.encodings.constants import FixedPrecision
 from satclip.location.encodings.protocol import feature_dtype
 
@@ -38,5 +39,20 @@ class SphericalHarmonics(FixedPrecision):
 
     def forward(self, lonlat: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """[..., 2] degrees -> [..., L * L] in `dtype`, by default that of `lonlat`."""
-        features = evaluate_harmonics(lonlat.reshape(-1, 2), self.tables, feature_dtype(lonlat, dtype))
+        places, dtype = lonlat.reshape(-1, 2), feature_dtype(lonlat, dtype)
+        if _only_numbers(places):
+            features = many_harmonics(places, self.tables, self.harmonics_calculation, dtype)
+        else:
+            features = evaluate_harmonics(places, self.tables, dtype)
         return features.reshape(*lonlat.shape[:-1], self.dim)
+
+
+def _only_numbers(places: Tensor) -> bool:
+    """Whether nothing is asked but numbers on the CPU: no derivative in either direction, no tracing, no vmap."""
+    return (
+        places.device.type == "cpu"
+        and not torch.compiler.is_compiling()
+        and type(places) is Tensor
+        and not (torch.is_grad_enabled() and places.requires_grad)
+        and not is_functorch_wrapped_tensor(places)
+    )
