@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 
-def train(project: Path, *arguments: str, folder: Path | None = None, timeout: int = 300) -> subprocess.CompletedProcess[str]:
+def train(project: Path, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run train.py in `folder`."""
     command = [sys.executable, "-W", "error::UserWarning:hydra", str(project / "train.py"), *arguments]
-    return subprocess.run(command, cwd=folder or project, capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
 
 
 def complaint(project: Path, folder: Path, *arguments: str) -> str:
@@ -48,9 +48,8 @@ def test_without_shards_and_network_it_names_the_three_ways_on(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    said = complaint(
-        project, tmp_path, "location_encoder=sh_siren", "vision=vit16", "vision.weights=none", "legendre_polys=40", "logger=none"
-    )
+    card = ["location_encoder=sh_siren", "vision=vit16", "legendre_polys=40"]
+    said = complaint(project, tmp_path, *card, "vision.weights=none", "logger=none")
     for way in ("make data", "dataset=s2_folder dataset.root=", "experiment=blue_marble"):
         assert way in said
 

@@ -19,22 +19,41 @@ def rates(schedule: object, steps: int) -> list[float]:
     return found
 
 
+def decays(module: nn.Module, **options: float) -> dict[str, float]:
+    """The weight decay of every parameter that the optimiser holds, by name."""
+    names = {parameter: name for name, parameter in module.named_parameters()}
+    groups = adamw(module, lr=1e-3, **options).param_groups
+    return {names[parameter]: group["weight_decay"] for group in groups for parameter in group["params"]}
+
+
+def towers() -> nn.Module:
+    """Something with a location encoder, a norm and a temperature."""
+    module = nn.Module()
+    module.vision = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    module.location_encoder = nn.Linear(2, 4)
+    module.logit_scale = nn.Parameter(torch.tensor(0.07))
+    return module
+
+
 def test_biases_norms_and_scalars_never_decay() -> None:
-    module = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
-    module.temperature = nn.Parameter(torch.tensor(0.07))
-    module[0].weight.requires_grad_(True)
-    decaying, free = adamw(module, lr=1e-3, weight_decay=0.5).param_groups
-    assert [tuple(parameter.shape) for parameter in decaying["params"]] == [(4, 3)]
-    assert len(free["params"]) == 4
-    assert decaying["weight_decay"] == 0.5
-    assert free["weight_decay"] == 0.0
+    found = decays(towers(), weight_decay=0.5)
+    assert {name for name, decay in found.items() if decay == 0.5} == {"vision.0.weight", "location_encoder.weight"}
+    assert {name for name, decay in found.items() if decay == 0.0} == {
+        "vision.0.bias", "vision.1.weight", "vision.1.bias", "location_encoder.bias", "logit_scale",
+    }  # fmt: skip
+
+
+def test_the_location_tower_may_decay_on_its_own() -> None:
+    found = decays(towers(), weight_decay=0.01, location_weight_decay=1.0)
+    assert found["vision.0.weight"] == 0.01
+    assert found["location_encoder.weight"] == 1.0
+    assert found["location_encoder.bias"] == 0.0
 
 
 def test_frozen_parameters_are_left_out() -> None:
-    module = nn.Linear(3, 4).requires_grad_(False)
-    module.bias.requires_grad_(True)
-    groups = adamw(module, lr=1e-3, weight_decay=0.5).param_groups
-    assert [len(group["params"]) for group in groups] == [0, 1]
+    module = towers()
+    module.vision.requires_grad_(False)
+    assert not any(name.startswith("vision") for name in decays(module, weight_decay=0.5))
 
 
 def test_the_cosine_rises_then_falls_to_its_final_fraction() -> None:

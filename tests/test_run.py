@@ -29,8 +29,8 @@ def train(imagery: Path, output: Path, *overrides: str) -> dict[str, float]:
     small = [
         "experiment=blue_marble", f"dataset.root={imagery}", f"dataset.places={PLACES}", "dataset.patch_size=20",
         "dataset.kilometres_per_pixel=20.0", "dataset.image_size=16", "dataset.batch_size=64", "dataset.flips=true",
-        "dataset.jitter_degrees=0.1", "vision.width=4", "pe_type.hidden_dim=16", "pe_type.dropout=0.1", "embedding_dim=8",
-        "legendre_polys=5", "trainer.log_every_n_steps=1", "report=null", "~callbacks.progress",
+        "dataset.jitter_degrees=0.1", "vision.width=4", "pe_type.hidden_dim=16", "pe_type.dropout=0.1",
+        "embedding_dim=8", "legendre_polys=5", "trainer.log_every_n_steps=1", "report=null", "~callbacks.progress",
     ]  # fmt: skip
     return run.train(options.compose(CONF, [*small, f"output_dir={output}", *overrides]))
 
@@ -100,8 +100,9 @@ def test_an_interrupted_run_goes_on_bit_for_bit(imagery: Path, tmp_path: Path, s
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")
 def test_a_checkpoint_of_another_architecture_stops_the_run(imagery: Path, tmp_path: Path) -> None:
     train(imagery, tmp_path / "first", "epochs=1")
+    checkpoint = tmp_path / "first" / "checkpoints" / "last.ckpt"
     with pytest.raises(ValueError, match=r"of another architecture"):
-        train(imagery, tmp_path / "second", "pe_type.hidden_dim=32", f"ckpt_path={tmp_path}/first/checkpoints/last.ckpt")
+        train(imagery, tmp_path / "second", "pe_type.hidden_dim=32", f"ckpt_path={checkpoint}")
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_gives_others(imagery: Path, tmp_path: Path) -> None:
@@ -109,4 +110,5 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others(imagery: 
         train(imagery, tmp_path / name, "epochs=1", f"seed={seed}")
     a, b, c = (load(tmp_path / name / "checkpoints" / "last.ckpt")["state_dict"] for name in "abc")
     assert_equal(a, b)
-    assert not torch.equal(a["model.location_encoder.network.first.weight"], c["model.location_encoder.network.first.weight"])
+    first = "model.location_encoder.network.first.weight"
+    assert not torch.equal(a[first], c[first])

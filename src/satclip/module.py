@@ -7,7 +7,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -95,11 +95,11 @@ class ContrastiveModule(L.LightningModule):
         for name, value in retrieval_metrics(images, locations, lonlat).items():
             self.log(f"val/{name}", value, prog_bar=name == "image_to_location/top10", batch_size=1)
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser over everything that learns, its schedule in optimiser steps."""
         optimizer = self.optimizer(self)
         if self.scheduler is None:
-            return {"optimizer": optimizer}
+            return optimizer
         steps = self.trainer.estimated_stepping_batches
         total = int(steps) if math.isfinite(steps) else 0
         schedule = self.scheduler(optimizer, total_steps=total)
@@ -125,7 +125,11 @@ class ContrastiveModule(L.LightningModule):
         differences = [
             *(f"{name} is missing" for name in mine.keys() - theirs.keys()),
             *(f"{name} is not part of this model" for name in theirs.keys() - mine.keys()),
-            *(f"{name} has shape {theirs[name]}, not {mine[name]}" for name in mine.keys() & theirs.keys() if mine[name] != theirs[name]),
+            *(
+                f"{name} has shape {theirs[name]}, not {mine[name]}"
+                for name in mine.keys() & theirs.keys()
+                if mine[name] != theirs[name]
+            ),
         ]
         if differences:
             shown = "\n  ".join(sorted(differences)[:10])

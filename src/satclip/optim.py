@@ -8,18 +8,39 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 
-def adamw(module: nn.Module, *, lr: float, weight_decay: float, betas: Sequence[float] = (0.9, 0.999)) -> AdamW:
+def adamw(
+    module: nn.Module,
+    *,
+    lr: float,
+    weight_decay: float,
+    location_weight_decay: float | None = None,
+    betas: Sequence[float] = (0.9, 0.999),
+) -> AdamW:
     """AdamW over the parameters that learn; vectors and scalars (biases, norms, temperature) never decay.
 
-    The published recipe exempts the same parameters (arXiv 2311.17179, section 3).
+    The published recipe exempts the same parameters (arXiv 2311.17179).
+
+    Args:
+        module: owns the parameters; those of the location tower are under a `location_encoder`.
+        lr: learning rate.
+        weight_decay: of the matrices.
+        location_weight_decay: of the matrices of the location tower, where it differs.
+        betas: decay rates of the two moments.
     """
-    learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [parameter for parameter in learning if parameter.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [parameter for parameter in learning if parameter.ndim < 2], "weight_decay": 0.0},
-    ]
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        decay = weight_decay
+        if location_weight_decay is not None and "location_encoder." in name:
+            decay = location_weight_decay
+        groups.setdefault(decay if parameter.ndim >= 2 else 0.0, []).append(parameter)
     first, second = betas
-    return AdamW(groups, lr=lr, betas=(first, second))
+    return AdamW(
+        [{"params": parameters, "weight_decay": decay} for decay, parameters in groups.items()],
+        lr=lr,
+        betas=(first, second),
+    )
 
 
 def constant(optimizer: Optimizer, *, total_steps: int, warmup: float = 0.0) -> LambdaLR:

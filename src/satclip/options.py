@@ -1,7 +1,7 @@
 """What Hydra must be taught before it can compose `conf/`.
 
-`legendre_polys` is a config group whose options are whole numbers, which stock Hydra refuses, and dimensions that follow
-from other choices are computed by resolvers instead of being written twice.
+`legendre_polys` is a config group whose options are whole numbers, which stock Hydra refuses, and dimensions that
+follow from other choices are computed by resolvers instead of being written twice.
 """
 
 import sys
@@ -86,4 +86,6 @@ def _claim(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        sys.exit(f"error: cannot write to the output folder {folder} ({error.strerror}); hydra.run.dir=FOLDER sets another")
+        sys.exit(
+            f"error: cannot write to the output folder {folder} ({error.strerror}); hydra.run.dir=FOLDER sets another"
+        )

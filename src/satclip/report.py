@@ -1,5 +1,6 @@
 """The end of a run: what it is worth is printed, saved beside the checkpoints and handed to the loggers."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from rich.console import Console
 from satclip.data.datamodule import S2DataModule
 from satclip.downstream.report import Report, evaluate
 from satclip.model import TwoTowers
+
+WIDTH = 120  # columns, where the output is a file
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class FinalReport:
             split_degrees=data.split.degrees,
             degrees=self.degrees,
         )
-        console = Console()
+        console = Console(width=None if sys.stdout.isatty() else WIDTH)
         for table in report.tables.values():
             console.print(table.rich())
         console.print(f"Report, checkpoints and logs: {folder}", soft_wrap=True)

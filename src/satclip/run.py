@@ -4,7 +4,6 @@ import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
@@ -15,7 +14,6 @@ from hydra.utils import instantiate
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
-
 
 from satclip.data.datamodule import S2DataModule
 from satclip.module import ContrastiveModule

@@ -39,7 +39,7 @@ def wrap_longitude(longitude: Tensor) -> Tensor:
 
 
 def bad_lonlat(lonlat: Tensor) -> Tensor:
-    """True where a row is no place: NaN or infinite, |latitude| > 90, longitude outside [-180, 360]. [..., 2] -> [...]."""
+    """Mark rows that are no place: NaN or infinite, |latitude| > 90, longitude outside [-180, 360]. [..., 2] -> [...]."""
     longitude, latitude = lonlat.unbind(-1)
     return ~((longitude >= -180) & (longitude <= 360) & (latitude.abs() <= 90))
 
@@ -59,7 +59,9 @@ def check_lonlat(lonlat: Tensor, *, show: int = 10) -> None:
     numbers = bad.nonzero().flatten()
     first = "; ".join(f"row {i}: ({rows[i, 0]:g}, {rows[i, 1]:g})" for i in numbers[:show].tolist())
     more = f" and {len(numbers) - show} more" if len(numbers) > show else ""
-    raise ValueError(f"{len(numbers)} of {len(rows)} rows are not (longitude, latitude): {first}{more}; {_remedy(rows)}")
+    raise ValueError(
+        f"{len(numbers)} of {len(rows)} rows are not (longitude, latitude): {first}{more}; {_remedy(rows)}"
+    )
 
 
 def _remedy(rows: Tensor) -> str:

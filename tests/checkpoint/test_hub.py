@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from satclip.checkpoint.sources import RELEASED, locate
 from satclip.location.encoder import LocationEncoder
 from satclip.location.encodings import Cartesian3D
 from satclip.location.networks import Linear
-from satclip.sources import RELEASED, locate
 
 Files = dict[str, bytes]  # "owner/name/file" -> content
 COMMIT = "0" * 40

@@ -53,6 +53,21 @@ def save(tmp_path: Path) -> Save:
     return write
 
 
+def test_what_the_training_module_saves_is_what_is_loaded(towers: TwoTowers, tmp_path: Path, lonlat: Tensor) -> None:
+    from satclip.loss import ClipLoss
+    from satclip.module import ContrastiveModule
+    from satclip.optim import adamw
+
+    module = ContrastiveModule(towers.location_encoder, towers.vision, ClipLoss(), adamw)
+    module.recipe = {"config": {"seed": 0}, "vision": VISION}
+    content: dict[str, Any] = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(content)
+    torch.save(content, tmp_path / "last.ckpt")
+    images = torch.rand(4, 3, 32, 32)
+    again = load_towers(tmp_path / "last.ckpt")
+    assert torch.equal(again(images, lonlat)[0], towers(images, lonlat)[0])
+
+
 @pytest.mark.parametrize("pe_type", sorted(NETWORKS))
 @pytest.mark.parametrize("le_type", sorted(ENCODINGS))
 def test_every_encoding_and_network_comes_back_the_same(

@@ -109,7 +109,7 @@ def test_the_blur_is_scipys_gaussian_of_three_taps_with_mirrored_edges() -> None
 @pytest.mark.parametrize("latitude", [0.0, 60.0, -85.0])
 def test_jitter_is_centred_and_as_wide_in_kilometres_everywhere(latitude: float) -> None:
     places = torch.tensor([[10.0, latitude]], dtype=torch.float64).repeat(20_000, 1)
-    augmentation = Augmentation([0], 1, 1.0, jitter_degrees=0.01)
+    augmentation = Augmentation([0], 1, 1.0, blur_sigma=None, jitter_degrees=0.01)
     ids = torch.arange(len(places))
     moved = augmentation.train(torch.zeros(len(places), 1, 1, 1, dtype=torch.uint8), places, ids, seed=0, epoch=0)[1]
     step = 0.01 * 111.195  # km
@@ -132,7 +132,7 @@ def test_jitter_crosses_the_date_line_and_stays_on_the_globe() -> None:
 
 
 def test_a_patch_smaller_than_the_crop_is_refused() -> None:
-    with pytest.raises(ValueError, match="patches of 6 x 6 pixels .* give dataset.image_size=6 or less"):
+    with pytest.raises(ValueError, match=r"patches of 6 x 6 pixels .* give dataset.image_size=6 or less"):
         plain(7).validation(numbered())
     with pytest.raises(ValueError, match="image_size=6 or less"):
         images(plain(7), numbered())

@@ -4,7 +4,7 @@ from satclip.data.hashing import hashed, shuffled, text_keys, uniform
 
 
 def test_the_hash_is_the_finaliser_of_splitmix64() -> None:
-    # The first outputs of the public-domain reference implementation (Vigna, splitmix64.c) for the states 0 and 1234567.
+    # The first outputs of the public-domain splitmix64.c (Vigna) for the states 0 and 1234567.
     known = {0: 0xE220A8397B1DCDAF, 1234567: 0x599ED017FB08FC85}
     for state, output in known.items():
         assert int(hashed(state)) % 2**64 == output

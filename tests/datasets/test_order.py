@@ -1,5 +1,5 @@
 from collections import Counter
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import pytest
 import torch
@@ -53,7 +53,7 @@ def test_the_parts_of_all_ranks_are_the_global_batch(world_size: int) -> None:
     whole = batches()
     parts = [batches(rank=rank, world_size=world_size) for rank in range(world_size)]
     assert {len(part) for part in parts} == {6}
-    assert [sum(pieces, []) for pieces in zip(*parts, strict=True)] == whole
+    assert [list(chain(*pieces)) for pieces in zip(*parts, strict=True)] == whole
     assert max(Counter(row for batch in whole for row in batch).values()) == 1
 
 

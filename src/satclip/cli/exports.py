@@ -55,12 +55,15 @@ def run_onnx(path: Path, lonlat: Tensor) -> Tensor:
 def write_pt2(encoder: LocationEncoder, path: Path) -> None:
     """A program of torch.export: `torch.export.load(path).module()(lonlat)`."""
     with _quiet():
-        torch.export.save(torch.export.export(encoder, (_example(),), dynamic_shapes=_any_number()), path)
+        program = torch.export.export(encoder, (_example(),), dynamic_shapes=_any_number())
+    with path.open("wb") as file:  # a path would have to end in .pt2
+        torch.export.save(program, file)
 
 
 def run_pt2(path: Path, lonlat: Tensor) -> Tensor:
     """What the exported program computes."""
-    module: Callable[[Tensor], Tensor] = torch.export.load(path).module()
+    with path.open("rb") as file:
+        module: Callable[[Tensor], Tensor] = torch.export.load(file).module()
     return module(lonlat)
 
 

@@ -14,7 +14,6 @@ import pyarrow as pa
 import ray
 import ray.data
 from numpy.typing import DTypeLike
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from satclip.cli.engines import Bad, Piece, embed_piece
 from satclip.cli.tables.places import Places
@@ -46,21 +45,21 @@ def embed_on_ray(
         resources = ray.cluster_resources()
         on_gpu = device == "cuda" or (device == "auto" and resources.get("GPU", 0) >= 1)
         count = workers or int(resources["GPU" if on_gpu else "CPU"])
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}  # the file may lie on this machine alone
         context = ray.data.DataContext.get_current()
         context.target_max_block_size = _BLOCK_BYTES
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
         blocks = (
             ray.data.from_items([0])
-            .map_batches(_Reader(places), batch_format="pyarrow", num_cpus=0, scheduling_strategy=here)
+            .map_batches(_Reader(places), batch_format="pyarrow", num_cpus=0, label_selector=here)
             .map_batches(
                 _Worker,
-                fn_constructor_args=(ray.put(encoder), "cuda" if on_gpu else "cpu"),
+                fn_constructor_args=(encoder, "cuda" if on_gpu else "cpu"),
                 fn_kwargs={"bad": bad, "batch_size": batch_size, "dtype": np.dtype(dtype).name},
                 batch_format="pyarrow",
                 batch_size=None,
-                compute=ray.data.ActorPoolStrategy(size=count),
+                compute=ray.data.ActorPoolStrategy(min_size=1, max_size=count),
                 num_cpus=1,
                 num_gpus=1 if on_gpu else 0,
             )
@@ -73,11 +72,14 @@ def embed_on_ray(
 
 
 def _start(workers: int | None) -> None:
-    quiet: dict[str, Any] = {"logging_level": logging.WARNING, "log_to_driver": False}
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     if os.environ.get("RAY_ADDRESS"):
         ray.init(**quiet)
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what matters arrives as an exception
     ray.init(num_cpus=workers, include_dashboard=False, **quiet)
 
 

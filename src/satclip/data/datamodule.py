@@ -71,13 +71,14 @@ class S2DataModule(L.LightningDataModule):
         jitter_degrees: float = 0.005,
     ) -> None:
         super().__init__()
-        for name, value in {
-            "image_size": image_size,
-            "batch_size": batch_size,
-            "shuffle_window": shuffle_window,
-        }.items():
-            if value < 1:
-                raise ValueError(f"dataset.{name} must be 1 at least, got {value}")
+        for name, value, least in (
+            ("image_size", image_size, 2),
+            ("batch_size", batch_size, 1),
+            ("shuffle_window", shuffle_window, 1),
+            ("num_workers", num_workers, 0),
+        ):
+            if value < least:
+                raise ValueError(f"dataset.{name} must be {least} at least, got {value}")
         if not 0 <= max_bad_fraction < 1:
             raise ValueError(f"dataset.max_bad_fraction must be 0 or more and below 1, got {max_bad_fraction}")
         self.root = Path(root)

@@ -79,11 +79,11 @@ def retrieval_report(model: TwoTowers, batch: Mapping[str, Tensor], folder: Path
     found = retrieval_metrics(images, embed(model.location_encoder, lonlat).to(images), lonlat.cpu())
     found |= chance(lonlat)
     columns = (*(f"top{k}" for k in TOP), "median_km")
-    names = {"image_to_location": "image to location", "location_to_image": "location to image", "chance": "chance"}
-    rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (shown, *(found[f"{way}/{column}"] for column in columns)) for way, shown in names.items()
-    )
-    table = Table(f"Retrieval among {len(lonlat):,} validation places", ("search", *columns), rows)
+    rows: list[tuple[Cell, ...]] = [
+        (way.replace("_", " "), *(found[f"{way}/{column}"] for column in columns))
+        for way in ("image_to_location", "location_to_image", "chance")
+    ]
+    table = Table(f"Retrieval among {len(lonlat):,} validation places", ("search", *columns), tuple(rows))
     table.save(folder, "retrieval")
     return table
 

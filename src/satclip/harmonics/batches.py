@@ -1,8 +1,8 @@
 """The harmonics of many places on a CPU, where no gradient is asked: in blocks that stay in the cache.
 
-Where sphericart is installed (`pip install satclip[fast]`; Bigi et al. 2023, doi 10.1063/5.0156307) and the degree is one
-at which it is exact, it does the work, in float64 whatever the result's type. Without it torch does, two to three times
-slower, to the same 1e-13.
+Where sphericart is installed (`pip install satclip[fast]`; Bigi et al. 2023, doi 10.1063/5.0156307) and the degree is
+one at which it is exact, it does the work, in float64 whatever the result's type. Without it torch does, two to three
+times slower, to the same 1e-13.
 """
 
 from functools import lru_cache
@@ -21,7 +21,7 @@ except ImportError:
     sphericart = None
 
 SPHERICART_POLYS = 64  # exact to 1e-13 up to here; at 100 its float64 is wrong on the date line, by more than 1
-_BLOCK_NUMBERS = 2**18  # float64 numbers of a block: 2 MiB, the second-level cache of a core
+_BLOCK_NUMBERS = 2**17  # float64 numbers of a block: 1 MiB, which the second-level cache of a core holds
 _LOCK = Lock()  # a calculator has scratch memory of its own
 
 

@@ -2,8 +2,8 @@
 
 N P_l^m(sin latitude) is a trigonometric polynomial of degree l in the latitude, whose frequencies share the parity of
 l: a cosine series where l + m is even, a sine series where it is odd (Hofsommer and Potters 1960). The absolute values
-of a series' coefficients add up to less than sqrt((2l + 1) / 2 pi), 5.6 at degree 99. So nothing overflows and nothing
-cancels, a harmonic near a pole is as exact as one at the equator, and the derivative needs no division by cos(latitude).
+of a series' coefficients add up to less than sqrt((2l + 1) / 2 pi), 5.6 at degree 99. So nothing overflows or cancels,
+a harmonic near a pole is as exact as one at the equator, and the derivative needs no division by cos(latitude).
 """
 
 from functools import lru_cache
@@ -118,7 +118,9 @@ def _legendre(count: int, latitude: _Wide) -> _Wide:
     values[0, 0] = np.sqrt(1 / (4 * _PI))
     for degree in range(1, count):
         pair = 2 if degree == 1 else 1
-        values[degree, degree] = np.sqrt(pair + np.longdouble(pair) / (2 * degree)) * cosine * values[degree - 1, degree - 1]
+        values[degree, degree] = (
+            np.sqrt(pair + np.longdouble(pair) / (2 * degree)) * cosine * values[degree - 1, degree - 1]
+        )
         order = np.arange(degree, dtype=np.longdouble)[:, None]
         growth = np.sqrt((4 * degree**2 - 1) / (degree**2 - order**2))
         values[degree, :degree] = growth * sine * values[degree - 1, :degree]

@@ -1,32 +1,50 @@
 """The location encoder: an encoding of (longitude, latitude) and a network on top."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from satclip.location.encodings import ENCODINGS
+from satclip.location.encodings import ENCODINGS, Encoding
 from satclip.location.hub import HubFolder
-from satclip.location.networks import NETWORKS
+from satclip.location.networks import NETWORKS, Network
 
 
 class LocationEncoder(HubFolder):
     """Places in degrees, longitude first, to embeddings of `embedding_dim` numbers, not normalised.
 
     `network` is called with `in_dim` and `out_dim`; dimensions flow from the encoding. Features are computed at the
-    encoding's own precision, whatever autocast says, and handed to the network in the network's dtype.
+    encoding's own precision, whatever autocast says, and handed to the network in the network's dtype. Without
+    gradients the work goes in blocks of places, so memory does not grow with the features of all of them.
     """
 
-    def __init__(self, encoding: nn.Module, network: Callable[..., nn.Module], embedding_dim: int) -> None:
+    def __init__(self, encoding: Encoding, network: Callable[..., Network], embedding_dim: int) -> None:
         super().__init__()
         self.encoding = encoding
         self.network = network(in_dim=encoding.dim, out_dim=embedding_dim)
         self.embedding_dim = embedding_dim
 
     def forward(self, lonlat: Tensor) -> Tensor:
-        """[B, 2] degrees -> [B, embedding_dim] in the network's dtype."""
-        return self.network(self.encoding(lonlat, self.network.first.weight.dtype))
+        """[B, 2] degrees -> [B, embedding_dim] in the network's dtype.
+
+        Raises:
+            ValueError: when `lonlat` is not [B, 2].
+        """
+        if lonlat.ndim != 2 or lonlat.shape[1] != 2:
+            raise ValueError(f"lonlat must be [B, 2], longitude first, got {list(lonlat.shape)}; reshape to (-1, 2)")
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self._embed(lonlat)
+        rows = self._block_rows(lonlat.device)
+        first = self._embed(lonlat[:rows])
+        if len(lonlat) <= rows:
+            return first
+        embeddings = first.new_empty(len(lonlat), self.embedding_dim)
+        embeddings[:rows] = first
+        for start in range(rows, len(lonlat), rows):
+            embeddings[start : start + rows] = self._embed(lonlat[start : start + rows])
+        return embeddings
 
     def config(self) -> dict[str, Any]:
         """Return what `from_config` needs to build this encoder again, ready for JSON."""
@@ -38,9 +56,27 @@ class LocationEncoder(HubFolder):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "LocationEncoder":
-        """Build an encoder, with fresh weights, from what `config` returned."""
+        """Build an encoder, with fresh weights, from what `config` returned.
+
+        Raises:
+            ValueError: when the encoding or the network has an unknown name; lists the known ones.
+        """
         encoding, network = dict(config["encoding"]), dict(config["network"])
-        encoding_class, network_class = ENCODINGS[encoding.pop("name")], NETWORKS[network.pop("name")]
-        return cls(
-            encoding_class(**encoding), lambda **dims: network_class(**dims, **network), config["embedding_dim"]
-        )
+        encoding_class = _named(ENCODINGS, encoding.pop("name"), "encoding")
+        network_class = _named(NETWORKS, network.pop("name"), "network")
+        return cls(encoding_class(**encoding), partial(network_class, **network), config["embedding_dim"])
+
+    def _embed(self, lonlat: Tensor) -> Tensor:
+        return self.network(self.encoding(lonlat, self.network.first.weight.dtype))
+
+    def _block_rows(self, device: torch.device) -> int:
+        """Places of a block: few enough for a CPU's cache, enough to keep a GPU busy."""
+        if device.type == "cpu":
+            return min(max(2**21 // self.encoding.dim, 256), 4096)
+        return min(max(2**25 // self.encoding.dim, 2048), 65536)
+
+
+def _named(classes: dict[str, Callable[..., Any]], name: str, kind: str) -> Callable[..., Any]:
+    if name not in classes:
+        raise ValueError(f"unknown {kind} {name!r}; known are {', '.join(classes)}")
+    return classes[name]

@@ -1,10 +1,10 @@
 """Positional encodings of (longitude, latitude): the `le_type` of a configuration.
 
-| encoding                                                          | seam at the date line | poles depend on longitude |
-|-------------------------------------------------------------------|-----------------------|---------------------------|
-| cartesian3d, sphericalharmonics                                   | no                    | no                        |
-| wrap                                                              | no                    | yes                       |
-| direct, grid, spherec, spherecplus, spherem, spheremplus, theory  | yes                   | yes                       |
+| encoding                                                         | seam at the date line | longitude at the poles |
+|------------------------------------------------------------------|-----------------------|------------------------|
+| cartesian3d, sphericalharmonics                                  | none                  | does not matter        |
+| wrap                                                             | none                  | matters                |
+| direct, grid, spherec, spherecplus, spherem, spheremplus, theory | yes                   | matters                |
 """
 
 from satclip.location.encodings.multiscale import Grid, SphereC, SphereCPlus, SphereM, SphereMPlus, Theory

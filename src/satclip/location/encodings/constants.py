@@ -11,9 +11,9 @@ from satclip.sphere import angle_dtype
 class FixedPrecision(nn.Module):
     """A module without weights whose constants keep the widest float of their device.
 
-    `model.float()`, `.half()` or `.to(torch.bfloat16)` must not round a frequency or a series coefficient: what they ask
-    for is the type of the features. On MPS, which has no float64, the constants become float32, and float64 again on
-    the way back. They are buffers for the sake of torch.export and device moves, and never part of a checkpoint.
+    `model.float()`, `.half()` or `.to(torch.bfloat16)` must not round a frequency or a series coefficient: what they
+    ask for is the type of the weights. On MPS, which has no float64, the constants become float32, and float64 again
+    on the way back. They are buffers for the sake of torch.export, and never part of a checkpoint.
     """
 
     def __init__(self) -> None:

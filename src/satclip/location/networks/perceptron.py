@@ -29,7 +29,7 @@ class Linear(nn.Module):
 class MLP(nn.Module):
     """Linear, ReLU, then `hidden_layers` times (Linear, ReLU), then Linear.
 
-    `shared_hidden` gives all hidden layers one weight: an accident of the reference, needed only to load its checkpoints.
+    `shared_hidden` gives all hidden layers one weight: an accident of the reference, needed to load its checkpoints.
     There `first` is `features.0`, `hidden.i` is `features.(2 i + 2)` and `last` is the highest number.
     """
 

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 class Siren(nn.Module):
     """`hidden_layers` layers sin(omega (W x + b)), then an affine layer.
 
-    `first_omega` is the omega of the first layer, `hidden_omega` of the others; the published models have 30 and 1, with
-    `dropout` 0.5 on the argument of every sine while training.
+    `first_omega` is the omega of the first layer, `hidden_omega` of the others; the published models have 30 and 1,
+    with `dropout` 0.5 on the argument of every sine while training.
 
     In the reference's checkpoints `first` is `layers.0`, `hidden.i` is `layers.(i + 1)` and `last` is `last_layer`.
 

@@ -1,15 +1,15 @@
-"""Trained models from files: the published ones, ours, and folders of safetensors."""
+"""The public ways to a trained model; whatever the source, it comes back in evaluation mode."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from satclip.checkpoint.sources import locate
+from satclip.checkpoint.stored import read_checkpoint
 from satclip.location.encoder import LocationEncoder
 from satclip.model import TwoTowers
-from satclip.sources import locate
 from satclip.sphere import angle_dtype
-from satclip.stored import read_checkpoint
 
 Device = str | torch.device
 

@@ -1,0 +1,112 @@
+"""A broken patch is counted and named, and too many of them end the run."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from satclip.data.bad import BadPatches
+from satclip.data.datamodule import S2DataModule
+from satclip.data.shards import write_shard
+
+Encode = Callable[..., bytes]
+BROKEN = {5: "unreadable", 6: "empty", 20: "bands", 21: "size", 33: "dtype", 40: "missing"}
+
+
+@pytest.fixture
+def root(tmp_path: Path, encode: Encode) -> Path:
+    """60 patches in two shards, six of them broken, each in its own way."""
+    good = [np.full((3, 8, 8), n + 1, np.uint16) for n in range(60)]
+    data = [encode(pixels) for pixels in good]
+    data[5] = data[5][:300]
+    data[6] = encode(0 * good[6])
+    data[20] = encode(good[20][:2])
+    data[21] = encode(good[21][:, :4])
+    data[33] = encode(good[33].astype(np.uint8))
+    data[40] = b""
+    for shard in range(2):
+        rows = range(30 * shard, 30 * shard + 30)
+        write_shard(tmp_path / f"{shard}.tar", [(f"patch_{n}.tif", data[n], n * 2.0, n * 1.0) for n in rows])
+    return tmp_path
+
+
+def module(root: Path, **options: Any) -> S2DataModule:
+    defaults = {"image_size": 4, "batch_size": 4, "num_workers": 0, "split": "random", "max_bad_fraction": 0.2}
+    names = ["a", "b", "c"]
+    data = S2DataModule(root, bands=names, file_bands=names, **{**defaults, **options})
+    data.setup()
+    return data
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_in_training_the_next_patch_stands_in_and_the_batch_keeps_its_size(root: Path, workers: int) -> None:
+    data = module(root, num_workers=workers)
+    train = data.collection.train_rows.tolist()
+    order = iter(data.train_dataloader().sampler)
+    complaints = []
+    for batch, asked in zip(data.train_dataloader(), order, strict=True):
+        assert len(batch["id"]) == 4
+        assert batch["image"][:, 0, 0, 0].tolist() == [row + 1 for row in batch["id"].tolist()]
+        for row, used in zip(asked, batch["id"].tolist(), strict=True):
+            stand_in = train.index(row)
+            while train[stand_in % len(train)] in BROKEN:
+                stand_in += 1
+            assert used == train[stand_in % len(train)]
+        complaints += batch["bad"]
+    asked_all = {row for batch in data.train_dataloader().sampler for row in batch}
+    for row in asked_all & BROKEN.keys():
+        assert (f"patch_{row}.tif", BROKEN[row]) in {(name, cause) for name, cause, _ in complaints}
+
+
+def test_in_validation_a_bad_patch_is_left_out_and_told(root: Path) -> None:
+    data = module(root, val_fraction=0.7)
+    held_out = set(data.collection.val_rows.tolist())
+    assert held_out & BROKEN.keys()
+    batches = list(data.val_dataloader())
+    assert sorted(row for batch in batches for row in batch["id"].tolist()) == sorted(held_out - BROKEN.keys())
+    named = {name for batch in batches for name, _, _ in batch["bad"]}
+    assert named == {f"patch_{row}.tif" for row in held_out & BROKEN.keys()}
+
+
+def test_in_memory_bad_patches_are_left_out_before_the_order_is_made(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = module(root, keep_in_memory=True)
+    rows = {*data.collection.train_rows.tolist(), *data.collection.val_rows.tolist()}
+    assert rows == set(range(60)) - BROKEN.keys()
+    for row, cause in BROKEN.items():
+        assert f"patch_{row}.tif ({cause}" in caplog.text
+    for batch in data.train_dataloader():
+        assert batch["image"][:, 0, 0, 0].tolist() == [row + 1 for row in batch["id"].tolist()]
+    with pytest.raises(ValueError, match=r"6 of 60 patches in .* that cannot be used: .*max_bad_fraction=0.05"):
+        module(root, keep_in_memory=True, max_bad_fraction=0.05)
+
+
+def test_bad_patches_are_counted_by_cause_and_the_first_ten_named(caplog: pytest.LogCaptureFixture) -> None:
+    bad = BadPatches(limit=0.5, seen=100)
+    with caplog.at_level(logging.WARNING):
+        for number in range(14):
+            bad.add([(f"patch_{number}.tif", "empty" if number % 2 else "bands", "detail")])
+        bad.add([("patch_3.tif", "empty", "detail")])
+    assert bad.counts() == {"bands": 7, "empty": 7}
+    named = [f"patch_{n}.tif" for n in range(14) if f"patch_{n}.tif (" in caplog.text]
+    assert named == [f"patch_{n}.tif" for n in range(10)]
+    assert caplog.text.count("only counted") == 1
+
+
+def test_too_many_bad_patches_end_the_run_with_the_list() -> None:
+    bad = BadPatches(limit=0.01, seen=250)
+    bad.add([("a.tif", "empty", "zero"), ("b.tif", "empty", "zero")])
+    with pytest.raises(
+        ValueError, match=r"3 bad patches where an epoch reads 250[\s\S]*a.tif \(empty\)[\s\S]*c.tif \(bands\): 11"
+    ):
+        bad.add([("c.tif", "bands", "11 bands")])
+
+
+def test_a_batch_of_nothing_but_bad_patches_is_an_error(tmp_path: Path, encode: Encode, root: Path) -> None:
+    data = module(root)
+    with pytest.raises(ValueError, match=r"every patch of a batch is bad: patch_5.tif \(unreadable\)"):
+        data.collection.dataset(training=False)[[5, 6]]
