@@ -100,6 +100,25 @@ def test_nothing_overflows_or_vanishes_at_the_largest_scale(make: Any, textbook:
 
 
 @BOTH
+@pytest.mark.parametrize("scale", [60.0, 90.0])
+def test_a_batch_that_is_nearly_solved_keeps_the_digits_of_its_small_loss(
+    make: Any, textbook: Textbook, scale: float
+) -> None:
+    images, locations = embeddings(60, 64, noise=0.3)
+    found = evaluate(make(chunk=16), images, locations, math.log(scale), torch.float32)
+    expected = evaluate(textbook, images, locations, math.log(scale), torch.float64)
+    assert 0 < expected[0] < 1e-4 or textbook is textbook_siglip
+    for mine, right in zip(found, expected, strict=True):
+        assert (mine - right).norm() < 1e-4 * right.norm()
+
+
+def test_a_single_pair_has_nothing_to_learn_from() -> None:
+    for scale in (2.6, MAX_LOGIT_SCALE):
+        images, locations = embeddings(1)
+        assert all(part.abs().max() == 0 for part in evaluate(ClipLoss(), images, locations, scale, torch.float32))
+
+
+@BOTH
 def test_a_temperature_out_of_bounds_counts_as_the_bound_and_can_come_back(make: Any, textbook: Textbook) -> None:
     inside = evaluate(make(), *embeddings(), MAX_LOGIT_SCALE, torch.float64)
     outside = evaluate(make(), *embeddings(), 30.0, torch.float64)

@@ -136,3 +136,10 @@ def test_a_checkpoint_says_how_to_build_its_location_encoder() -> None:
     again.load_state_dict(module.model.location_encoder.state_dict())
     lonlat = batches(1)[0]["lonlat"]
     assert torch.equal(again(lonlat), module.model.location_encoder(lonlat))
+
+
+def test_the_temperature_learns_unless_it_is_told_not_to() -> None:
+    assert build().model.logit_scale.requires_grad
+    held = build(learn_temperature=False, temperature=0.05)
+    assert not held.model.logit_scale.requires_grad
+    assert torch.exp(-held.model.logit_scale).item() == pytest.approx(0.05)

@@ -29,7 +29,8 @@ class ContrastiveModule(L.LightningModule):
         loss: (image [B, D], location [B, D], logit_scale) -> scalar, over the batch of all ranks.
         optimizer: makes the optimiser from this module.
         scheduler: makes the schedule from the optimiser and `total_steps`; stepped after every optimiser step.
-        temperature: where the learned temperature starts.
+        temperature: where the temperature starts.
+        learn_temperature: false keeps it there.
         seed: dropout draws follow from it, the epoch, the batch and the rank, so that a resumed run repeats them.
         retrieval_places: validation places among which the logged retrieval searches.
     """
@@ -43,11 +44,13 @@ class ContrastiveModule(L.LightningModule):
         scheduler: Callable[..., LRScheduler] | None = None,
         *,
         temperature: float = 0.07,
+        learn_temperature: bool = True,
         seed: int = 0,
         retrieval_places: int = 2000,
     ) -> None:
         super().__init__()
         self.model = TwoTowers(vision, location_encoder, temperature=temperature)
+        self.model.logit_scale.requires_grad_(learn_temperature)
         self.loss = loss
         self.optimizer = optimizer
         self.scheduler = scheduler

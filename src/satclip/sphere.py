@@ -26,8 +26,8 @@ def great_circle_km(a: Tensor, b: Tensor) -> Tensor:
 
     The angle is atan2(|a x b|, a . b): exact for near, far and opposite places alike, where acos loses half the digits.
     """
-    a, b = torch.broadcast_tensors(unit_vectors(a), unit_vectors(b))
-    angle = torch.atan2(torch.linalg.cross(a, b).norm(dim=-1), (a * b).sum(-1))
+    a, b = unit_vectors(a), unit_vectors(b)
+    angle = torch.atan2(torch.linalg.vector_norm(torch.linalg.cross(a, b), dim=-1), (a * b).sum(-1))
     return EARTH_RADIUS_KM * angle
 
 
@@ -39,7 +39,7 @@ def wrap_longitude(longitude: Tensor) -> Tensor:
 
 
 def bad_lonlat(lonlat: Tensor) -> Tensor:
-    """Mark rows that are no place: NaN or infinite, |latitude| > 90, longitude outside [-180, 360]. [..., 2] -> [...]."""
+    """Mark what is no place: NaN or infinite, |latitude| > 90, longitude outside [-180, 360]. [..., 2] -> [...]."""
     longitude, latitude = lonlat.unbind(-1)
     return ~((longitude >= -180) & (longitude <= 360) & (latitude.abs() <= 90))
 

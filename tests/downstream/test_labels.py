@@ -30,7 +30,7 @@ def value(task: Task, place: tuple[float, float]) -> float | str:
 
 
 def test_everest_is_high_and_paris_is_not() -> None:
-    assert value(elevation(), EVEREST) > 6000
+    assert value(elevation(), EVEREST) > 5500  # a mean over 9 km
     assert 0 <= value(elevation(), PARIS) < 150
     assert -450 <= value(elevation(), (35.48, 31.5)) < -300  # the Dead Sea
     assert np.isnan(value(elevation(), PACIFIC))

@@ -18,7 +18,7 @@ from satclip.data.hashing import shuffled
 from satclip.data.loader import Loader
 from satclip.data.order import TrainBatches, ValidationBatches, sizes_of
 from satclip.data.patches import Batch
-from satclip.data.resume import position, resumed
+from satclip.data.resume import enter_next_epoch, position, resumed
 from satclip.data.source import open_source
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,6 @@ class S2DataModule(L.LightningDataModule):
     def train_dataloader(self) -> Loader:
         """Shuffled batches; after a restart, those that would have come next."""
         rank, world_size = self._place()
-        start = (self.trainer.current_epoch, 0) if self.trainer else (0, 0)
         rows = self.collection.train_rows
         batches = TrainBatches(
             rows,
@@ -139,7 +138,7 @@ class S2DataModule(L.LightningDataModule):
             window=self.shuffle_window,
             rank=rank,
             world_size=world_size,
-            start=start if self._state is None else resumed(self._state, self._order()),
+            start=self._begin(),
         )
         log.info("an epoch is %d batches of %d samples over all processes", len(batches), self.batch_size)
         log.info("%d samples, other ones each epoch, are left over", len(rows) % self.batch_size)
@@ -190,6 +189,15 @@ class S2DataModule(L.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there; `train_dataloader` checks that the order is still the same."""
         self._state = state_dict
+
+    def _begin(self) -> tuple[int, int]:
+        """The epoch and the batch that come next."""
+        if self.trainer is None:
+            return 0, 0
+        if self._state is None:
+            return self.trainer.current_epoch, 0
+        enter_next_epoch(self.trainer)
+        return resumed(self._state, self._order())
 
     def _order(self) -> dict[str, int]:
         """What the order of an epoch follows from, apart from the shards."""

@@ -33,3 +33,15 @@ def resumed(state: Mapping[str, Any], order: Mapping[str, int]) -> tuple[int, in
             "give the data and settings it was made with, or go on from one that was made at the end of an epoch"
         )
     return epoch, batch
+
+
+def enter_next_epoch(trainer: Any) -> None:
+    """Have a trainer that was restored from the end of an epoch begin the next one.
+
+    Lightning 2.6 does so by itself when only `max_epochs` is set. With `max_steps` it takes the finished epoch for one to
+    be gone on with, finds no batch left in it, and counts the next epoch as done without training on it.
+    """
+    epochs = trainer.fit_loop.epoch_progress.current.state_dict()
+    if epochs["ready"] == epochs["processed"]:
+        for loop in (trainer.fit_loop, trainer.fit_loop.epoch_loop, trainer.fit_loop.epoch_loop.val_loop):
+            loop._restarting = False

@@ -33,7 +33,7 @@ def many_harmonics(lonlat: Tensor, tables: HarmonicTables, calculation: str, dty
         if sphericart is not None and count <= SPHERICART_POLYS and calculation != "closed-form":
             return _by_sphericart(lonlat, count, calculation, dtype, rows)
         features = lonlat.new_empty(count**2, len(lonlat), dtype=dtype).T
-        for part, block in zip(lonlat.split(rows), features.split(rows), strict=True):
+        for part, block in zip(torch.split(lonlat, rows), torch.split(features, rows), strict=True):
             block.copy_(evaluate_harmonics(part, tables, dtype))
         return features
 
@@ -43,7 +43,7 @@ def _by_sphericart(lonlat: Tensor, count: int, calculation: str, dtype: torch.dt
     if dtype == torch.float64:
         return _block(antipodes, count, calculation)
     features = lonlat.new_empty(len(lonlat), count**2, dtype=dtype)
-    for part, block in zip(antipodes.split(rows), features.split(rows), strict=True):
+    for part, block in zip(torch.split(antipodes, rows), torch.split(features, rows), strict=True):
         block.copy_(_block(part, count, calculation))
     return features
 

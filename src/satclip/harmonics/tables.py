@@ -95,10 +95,11 @@ def _scale(count: int, calculation: str) -> _Floats:
 def _fourier_series(count: int) -> _Floats:
     """Coefficients [degree, order, frequency]: the discrete Fourier transform of the functions at `count` latitudes."""
     quarter_turns = 2 * np.arange(count) + 1 - count  # a latitude in units of pi / (2 count), exact
-    values = _legendre(count, _PI * quarter_turns.astype(np.longdouble) / (2 * count)).astype(np.float64)
+    unit = _PI / np.longdouble(2 * count)
+    values = _legendre(count, quarter_turns.astype(np.longdouble) * unit).astype(np.float64)
     # The phase is reduced as an integer, so that frequency 99 is as exact as frequency 1.
     phase = np.outer(quarter_turns, np.arange(count)) % (4 * count)
-    angle = _PI * phase.astype(np.longdouble) / (2 * count)
+    angle = phase.astype(np.longdouble) * unit
     weight = np.where(np.arange(count) == 0, 1, 2) / count
     cosines, sines = np.cos(angle).astype(np.float64) * weight, np.sin(angle).astype(np.float64) * weight
     degree, order, frequency = np.ogrid[:count, :count, :count]

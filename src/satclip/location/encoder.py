@@ -1,6 +1,6 @@
 """The location encoder: an encoding of (longitude, latitude) and a network on top."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -76,7 +76,7 @@ class LocationEncoder(HubFolder):
         return min(max(2**25 // self.encoding.dim, 2048), 65536)
 
 
-def _named(classes: dict[str, Callable[..., Any]], name: str, kind: str) -> Callable[..., Any]:
+def _named(classes: Mapping[str, Callable[..., Any]], name: str, kind: str) -> Callable[..., Any]:
     if name not in classes:
         raise ValueError(f"unknown {kind} {name!r}; known are {', '.join(classes)}")
     return classes[name]

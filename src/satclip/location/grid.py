@@ -34,7 +34,7 @@ def encode_grid(model: LocationEncoder, lons: Tensor, lats: Tensor) -> Tensor:
 
 @torch.no_grad()
 def encode_rows(model: LocationEncoder, lons: Tensor, lats: Tensor) -> Iterator[Tensor]:
-    """Embed the crossings of `lats` [R] and `lons` [C], some rows at a time: blocks [r, C, embedding_dim], R rows in all.
+    """Embed the crossings of `lats` [R] and `lons` [C], some rows at a time: blocks [r, C, embedding_dim].
 
     Memory is that of a block, some thousand places or one row, not that of the grid. Equal to `model` place by place
     up to the rounding of the weights' dtype.
@@ -50,7 +50,7 @@ def encode_rows(model: LocationEncoder, lons: Tensor, lats: Tensor) -> Iterator[
     if isinstance(model.encoding, SphericalHarmonics):
         yield from _separated(model, model.encoding, lons, lats, rows)
         return
-    for latitudes in lats.split(rows):
+    for latitudes in torch.split(lats, rows):
         places = torch.cartesian_prod(latitudes, lons).flip(-1)
         yield model(places).unflatten(0, (len(latitudes), len(lons)))
 
@@ -61,7 +61,7 @@ def _separated(
     first, tables = model.network.first, encoding.tables
     around = longitude_rows(torch.deg2rad(lons), tables, first.weight.dtype).T  # [C, 2 L - 1]
     weight, source = _by_order(first.weight, encoding)
-    for latitudes in lats.split(rows):
+    for latitudes in torch.split(lats, rows):
         legendre = legendre_rows(torch.deg2rad(latitudes), tables, first.weight.dtype)  # [series, r]
         with torch.autocast(lons.device.type, enabled=False):
             along = torch.bmm(legendre[source].transpose(1, 2), weight)  # [2 L - 1, r, hidden]

@@ -5,11 +5,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from satclip.location.encoder import LocationEncoder
-from satclip.location.encodings import ENCODINGS
-from satclip.location.networks import MLP, NETWORKS, FCNet, Siren
+from satclip.location.encodings import ENCODINGS, Encoding
+from satclip.location.networks import MLP, NETWORKS, FCNet, Network, Siren
 from satclip.weights import check_fit
 
 MULTI_SCALE = ("grid", "spherec", "spherecplus", "spherem", "spheremplus", "theory")
@@ -53,7 +53,7 @@ def location_tower(
         options = {"legendre_polys": legendre_polys, "harmonics_calculation": harmonics_calculation}
     elif le_type in MULTI_SCALE:
         options = {"frequencies": frequency_num, "min_radius": min_radius, "max_radius": max_radius}
-    encoding: nn.Module = ENCODINGS[le_type](**options)
+    encoding: Encoding = ENCODINGS[le_type](**options)
     return LocationEncoder(encoding, _network(pe_type, capacity, num_hidden_layers, shared_hidden), embed_dim)
 
 
@@ -82,9 +82,9 @@ def restored_location_tower(
     return tower
 
 
-def _network(pe_type: str, capacity: int, hidden_layers: int, shared_hidden: bool) -> Callable[..., nn.Module]:
+def _network(pe_type: str, capacity: int, hidden_layers: int, shared_hidden: bool) -> Callable[..., Network]:
     """The published networks: w0 = 30 in the first sine layer, and half of the activations dropped in training."""
-    choices: dict[str, Callable[..., nn.Module]] = {
+    choices: dict[str, Callable[..., Network]] = {
         "siren": partial(Siren, hidden_dim=capacity, hidden_layers=hidden_layers, first_omega=30.0, dropout=0.5),
         "mlp": partial(MLP, hidden_dim=capacity, hidden_layers=hidden_layers, shared_hidden=shared_hidden),
         "fcnet": partial(FCNet, hidden_dim=capacity, dropout=0.5),

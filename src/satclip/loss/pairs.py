@@ -12,6 +12,7 @@ from satclip import ranks
 
 MAX_LOGIT_SCALE = math.log(100)  # CLIP's bound (arXiv 2103.00020, section 2.5): beyond it training is unstable
 FLOOR = -60.0  # exp(-60) is nothing beside 1, and no subnormal number: those take a CPU a hundred times longer
+LEAST = math.exp(FLOOR)
 EPSILON = 1e-6  # a zero embedding stays zero instead of becoming NaN
 
 

@@ -69,6 +69,6 @@ def grid(
     ):
         for rows, columns in cells.blocks(*raster.block):
             values = encode_grid(encoder, longitudes[columns], latitudes[rows])
-            raster.write(rows, columns, values.numpy().astype(dtype, copy=False))
+            raster.write(rows, columns, values.cpu().numpy().astype(dtype, copy=False))
             progress.advance(values.shape[0] * values.shape[1])
     click.echo(f"{cells.height} x {cells.width} cells, {encoder.embedding_dim} numbers each: {output}", err=True)

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 Degrees = NDArray[np.float64]
 
-WORLD = (-180.0, -90.0, 180.0, 90.0)
-
 
 @dataclass(frozen=True)
 class Cells:
@@ -50,15 +48,19 @@ class Cells:
     @property
     def longitudes(self) -> Degrees:
         """Of the centres, west first: [width]."""
-        return self.west + (np.arange(self.width) + 0.5) * self.resolution
+        return _centres(self.width) * self.resolution + self.west
 
     @property
     def latitudes(self) -> Degrees:
         """Of the centres, north first: [height]."""
-        return self.north - (np.arange(self.height) + 0.5) * self.resolution
+        return self.north - _centres(self.height) * self.resolution
 
     def blocks(self, rows: int, columns: int) -> Iterator[tuple[slice, slice]]:
         """The grid in blocks of at most `rows` by `columns`, row by row."""
         for top in range(0, self.height, rows):
             for left in range(0, self.width, columns):
                 yield slice(top, min(top + rows, self.height)), slice(left, min(left + columns, self.width))
+
+
+def _centres(count: int) -> Degrees:
+    return np.arange(count, dtype=np.float64) + 0.5

@@ -18,8 +18,15 @@ class Places(Protocol):
     A coordinate that is missing or is no number comes as NaN. Degrees are longitude, latitude.
     """
 
-    schema: pa.Schema
-    geometry: str | None  # the column of points, where the coordinates come from one
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns that come with every row."""
+        ...
+
+    @property
+    def geometry(self) -> str | None:
+        """The column of points, where the coordinates come from one."""
+        ...
 
     def lonlat(self) -> Iterator[Degrees]:
         """Coordinates alone, [n, 2] at a time: the cheap pass."""

@@ -12,19 +12,33 @@ from satclip.location.encodings.protocol import Encoding
 from satclip.location.encodings.simple import Cartesian3D, Direct, Wrap
 from satclip.location.encodings.spherical_harmonics import SphericalHarmonics
 
-_CLASSES = (
-    Direct,
-    Cartesian3D,
-    Wrap,
-    Grid,
-    SphereC,
-    SphereCPlus,
-    SphereM,
-    SphereMPlus,
-    Theory,
-    SphericalHarmonics,
-)
+ENCODINGS: dict[str, type] = {
+    encoding.name: encoding
+    for encoding in (
+        Direct,
+        Cartesian3D,
+        Wrap,
+        Grid,
+        SphereC,
+        SphereCPlus,
+        SphereM,
+        SphereMPlus,
+        Theory,
+        SphericalHarmonics,
+    )
+}
 
-ENCODINGS: dict[str, type] = {encoding.name: encoding for encoding in _CLASSES}
-
-__all__ = ["ENCODINGS", "Encoding", *(encoding.__name__ for encoding in _CLASSES)]
+__all__ = [
+    "ENCODINGS",
+    "Cartesian3D",
+    "Direct",
+    "Encoding",
+    "Grid",
+    "SphereC",
+    "SphereCPlus",
+    "SphereM",
+    "SphereMPlus",
+    "SphericalHarmonics",
+    "Theory",
+    "Wrap",
+]

@@ -44,7 +44,7 @@ class MultiScale(FixedPrecision):
 
     def forward(self, lonlat: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """[..., 2] degrees -> [..., dim] in `dtype`, by default that of `lonlat`."""
-        return self.encode(*wide_degrees(lonlat).split(1, -1)).to(feature_dtype(lonlat, dtype))
+        return self.encode(*torch.split(wide_degrees(lonlat), 1, -1)).to(feature_dtype(lonlat, dtype))
 
     def encode(self, longitude: Tensor, latitude: Tensor) -> Tensor:
         """[..., 1], [..., 1] degrees -> [..., dim], in their dtype."""

@@ -58,7 +58,8 @@ class MLP(nn.Module):
         hidden = hidden.relu()
         for index in range(self.hidden_layers):
             hidden = self.hidden[0 if self.shared_hidden else index](hidden).relu()
-        return self.last(hidden)
+        embedding: Tensor = self.last(hidden)
+        return embedding
 
     def forward(self, features: Tensor) -> Tensor:
         """[..., in_dim] -> [..., out_dim]."""
@@ -101,7 +102,8 @@ class FCNet(nn.Module):
 
     def rest(self, hidden: Tensor) -> Tensor:
         """From what `first` gave, [..., hidden_dim], to the embedding [..., out_dim]."""
-        return self.last(self.blocks(hidden.relu()))
+        embedding: Tensor = self.last(self.blocks(hidden.relu()))
+        return embedding
 
     def forward(self, features: Tensor) -> Tensor:
         """[..., in_dim] -> [..., out_dim]."""

@@ -58,7 +58,8 @@ class Siren(nn.Module):
         hidden = self._sine(hidden, self.first_omega)
         for layer in self.hidden:
             hidden = self._sine(layer(hidden), self.hidden_omega)
-        return self.last(hidden)
+        embedding: Tensor = self.last(hidden)
+        return embedding
 
     def forward(self, features: Tensor) -> Tensor:
         """[..., in_dim] -> [..., out_dim]."""

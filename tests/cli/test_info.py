@@ -1,0 +1,35 @@
+"""`satclip info` tells what a model is, to people and to programs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def test_info_tells_encoding_network_and_size(satclip: Any, model: str) -> None:
+    outcome = satclip("info", model)
+    assert outcome.code == 0
+    lines = dict(line.split("  ", 1) for line in outcome.out.splitlines())
+    assert lines["encoding"].strip() == "sphericalharmonics (legendre_polys=6, harmonics_calculation=orthonormal)"
+    assert lines["network"].strip().startswith("siren (hidden_dim=16")
+    assert lines["parameters"].strip() == f"{36 * 16 + 16 + 16 * 16 + 16 + 16 * 5 + 5:,}"
+    assert lines["dtype"].strip() == "float32"
+
+
+def test_info_as_json_is_read_back(satclip: Any, model: str) -> None:
+    facts = json.loads(satclip("info", model, "--json").out)
+    assert facts["embedding_dim"] == 5
+    assert facts["encoding"]["legendre_polys"] == 6
+
+
+def test_info_of_a_published_checkpoint(shared: Path, satclip: Any) -> None:
+    outcome = satclip("info", shared / "reference_outputs" / "official_format_l40.ckpt")
+    assert outcome.code == 0
+    assert "legendre_polys=40, harmonics_calculation=analytic" in outcome.out
+
+
+def test_what_is_no_model_is_told_in_a_line(satclip: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.ckpt").write_text("not a checkpoint")
+    outcome = satclip("info", tmp_path / "a.ckpt")
+    assert outcome.code == 1
+    assert outcome.err.startswith("Error: ")
+    assert "Traceback" not in outcome.err
