@@ -4,6 +4,7 @@ Forms are run in turn, repeat after repeat, so that a busy machine slows both; t
 """
 
 import argparse
+import ctypes
 import json
 import statistics
 import time
@@ -33,36 +34,38 @@ def plain_siglip(images: Tensor, locations: Tensor, logit_scale: Tensor) -> Tens
     return -F.logsigmoid(signs * logits).sum() / len(logits)
 
 
-def reset_peak() -> None:
-    """Forget the largest memory this process has held (Linux)."""
-    Path("/proc/self/clear_refs").write_text("5")
-
-
 def resident(field: str) -> int:
     """Memory of this process in MiB: `VmRSS` now, `VmHWM` at its peak (Linux)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) // 1024
 
 
-def step(loss: Loss, inputs: list[Tensor]) -> tuple[float, int, list[Tensor]]:
-    """(seconds, MiB beyond what was held before, gradients) of one forward and backward pass."""
-    reset_peak()
-    before = resident("VmRSS")
+def step(loss: Loss, inputs: list[Tensor]) -> tuple[float, list[Tensor]]:
+    """(seconds, gradients) of one forward and backward pass."""
     start = time.perf_counter()
     gradients = torch.autograd.grad(loss(*inputs), inputs)
-    seconds = time.perf_counter() - start
-    return seconds, resident("VmHWM") - before, list(gradients)
+    return time.perf_counter() - start, list(gradients)
+
+
+def peak(loss: Loss, inputs: list[Tensor]) -> int:
+    """MiB that one pass takes beyond what was held before it (Linux with glibc)."""
+    ctypes.CDLL("libc.so.6").malloc_trim(0)  # what was freed must not be counted as held
+    Path("/proc/self/clear_refs").write_text("5")  # forget the former peak
+    before = resident("VmRSS")
+    step(loss, inputs)
+    return resident("VmHWM") - before
 
 
 def compare(name: str, plain: Loss, chunked: Loss, inputs: list[Tensor], repeats: int) -> dict[str, str | float]:
     """One row of the table."""
     seconds: dict[str, list[float]] = {"plain": [], "chunked": []}
-    peak, gradients = {}, {}
-    for repeat in range(repeats + 1):
-        for form, loss in (("plain", plain), ("chunked", chunked)):
-            taken, peak[form], gradients[form] = step(loss, inputs)
-            if repeat:  # the first of each warms up
-                seconds[form].append(taken)
+    forms = {"plain": plain, "chunked": chunked}
+    memory = {form: peak(loss, inputs) for form, loss in forms.items()}  # this pass also warms up
+    gradients = {}
+    for _ in range(repeats):
+        for form, loss in forms.items():
+            taken, gradients[form] = step(loss, inputs)
+            seconds[form].append(taken)
     medians = {form: statistics.median(values) for form, values in seconds.items()}
     errors = [
         float((mine - right).norm() / right.norm())
@@ -73,8 +76,8 @@ def compare(name: str, plain: Loss, chunked: Loss, inputs: list[Tensor], repeats
         "plain_seconds": round(medians["plain"], 4),
         "chunked_seconds": round(medians["chunked"], 4),
         "times_faster": round(medians["plain"] / medians["chunked"], 2),
-        "plain_mib": peak["plain"],
-        "chunked_mib": peak["chunked"],
+        "plain_mib": memory["plain"],
+        "chunked_mib": memory["chunked"],
         "gradient_difference": float(f"{max(errors):.1e}"),
     }
 

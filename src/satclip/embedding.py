@@ -19,8 +19,7 @@ def embed(encoder: nn.Module, lonlat: Tensor, *, batch_size: int = 8192) -> Tens
     was_training = encoder.training
     encoder.eval()
     try:
-        return torch.cat(
-            [encoder(part.to(device, angle_dtype(device))).cpu() for part in torch.split(lonlat, batch_size)]
-        )
+        parts = [encoder(part.to(device, angle_dtype(device))).cpu() for part in torch.split(lonlat, batch_size)]
     finally:
         encoder.train(was_training)
+    return torch.cat(parts)

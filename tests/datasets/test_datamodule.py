@@ -12,7 +12,7 @@ from satclip.data.datamodule import BlueMarbleDataModule, S2DataModule
 from satclip.data.index import read_index, write_index
 from satclip.data.loader import Loader
 from satclip.data.order import TrainBatches, ValidationBatches, sizes_of
-from satclip.data.shards import write_shard
+from satclip.data.shards import Shards, write_shard
 
 MakeShards = Callable[..., Path]
 Encode = Callable[..., bytes]
@@ -130,7 +130,7 @@ def test_the_split_does_not_depend_on_the_seed_or_the_batch(make_shards: MakeSha
 def test_a_start_reads_no_shard(make_shards: MakeShards, monkeypatch: pytest.MonkeyPatch) -> None:
     root = make_shards([3] * 20)
     reads: list[int] = []
-    read = S2DataModule.__init__.__globals__["open_source"](root).__class__.read
+    read = Shards.read
     monkeypatch.setattr("satclip.data.shards.Shards.read", lambda self, row: reads.append(row) or read(self, row))
     monkeypatch.setattr("satclip.data.shards.scan", None)
     next(iter(module(root).train_dataloader()))

@@ -64,8 +64,19 @@ def test_junk_is_unreadable_and_never_a_crash(junk: bytes) -> None:
 
 
 def test_a_patch_of_nothing_but_no_data_is_empty(encode: Encode) -> None:
-    with pytest.raises(BadPatchError, match="zero or no-data"):
+    with pytest.raises(BadPatchError, match="100% of the pixels are zero or no-data"):
         decode(encode(np.full((2, 4, 4), 255, np.uint8), nodata=255), bands=2)
+
+
+def test_a_patch_is_empty_when_hardly_a_pixel_holds_anything(encode: Encode) -> None:
+    for rows, empty in ((3, True), (30, False)):
+        pixels = np.zeros((2, 256, 256), np.uint16)
+        pixels[1, :rows] = 7
+        if empty:
+            with pytest.raises(BadPatchError, match="of the pixels are zero"):
+                decode(encode(pixels), bands=2)
+        else:
+            assert decode(encode(pixels), bands=2).sum() == pixels.sum()
 
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.7, 0.98])

@@ -95,6 +95,13 @@ def test_constant_and_doubled_features_and_more_features_than_places_do_no_harm(
     assert score > 0.5
 
 
+def test_a_diverged_embedding_is_told() -> None:
+    features, targets = data(40)
+    features[3, 2] = torch.nan
+    with pytest.raises(ValueError, match=r"diverged; lower optimizer\.lr"):
+        probe(features, [targets[:, 0]], *parts(40))
+
+
 def test_an_empty_part_is_refused() -> None:
     features, targets = data(20)
     nothing = torch.zeros(20, dtype=torch.bool)

@@ -1,11 +1,13 @@
 """A location encoder as a file for other programs, and that file run again."""
 
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +36,7 @@ def write_onnx(encoder: LocationEncoder, path: Path) -> None:
             (_example(),),
             dynamo=True,
             dynamic_shapes=_any_number(),
+            custom_translation_table=_exact_numbers(),
             input_names=["lonlat"],
             output_names=["embedding"],
             verbose=False,
@@ -95,6 +98,22 @@ def difference(encoder: LocationEncoder, format_: Format, path: Path) -> float:
     mine = encoder(lonlat)
     theirs = torch.cat((format_.run(path, lonlat[:-1]), format_.run(path, lonlat[-1:])))
     return float((mine - theirs).abs().max() / mine.abs().max())
+
+
+def _exact_numbers() -> dict[Callable[..., Any], Callable[..., Any]]:
+    """Rules for the exporter, whose own ones round every number of a program to float32 before they widen it: pi / 180
+    is then off by a metre on the ground.
+    """
+    import onnx_ir
+    from onnxscript import opset18
+
+    def number(value: float, dtype: int = 1, **layout: object) -> Any:
+        return opset18.Constant(value=onnx_ir.tensor(value, dtype=onnx_ir.DataType(dtype)))
+
+    def radians(degrees: Any) -> Any:
+        return opset18.Mul(degrees, number(math.radians(1), degrees.dtype))
+
+    return {torch.ops.aten.scalar_tensor.default: number, torch.ops.aten.deg2rad.default: radians}
 
 
 def _example() -> Tensor:

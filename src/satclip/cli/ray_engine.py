@@ -59,7 +59,7 @@ def embed_on_ray(
                 fn_kwargs={"bad": bad, "batch_size": batch_size, "dtype": np.dtype(dtype).name},
                 batch_format="pyarrow",
                 batch_size=None,
-                compute=ray.data.ActorPoolStrategy(min_size=1, max_size=count),
+                compute=ray.data.ActorPoolStrategy(min_size=1, max_size=count, initial_size=count),
                 num_cpus=1,
                 num_gpus=1 if on_gpu else 0,
             )

@@ -30,10 +30,8 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     What processes that were killed on this machine left behind is cleared away first.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    clear_leftovers(target.parent, target.name)
     prefix = f".{target.name}.{HOST}."
-    for stale in target.parent.glob(f"{prefix}*"):
-        if not _alive(int(stale.name.removeprefix(prefix).split(".")[0])):
-            shutil.rmtree(stale, ignore_errors=True)
     part, old = (target.with_name(f"{prefix}{os.getpid()}.{state}") for state in ("part", "old"))
     part.mkdir()
     try:
@@ -44,6 +42,14 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def clear_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove what processes that were killed on this machine left unfinished."""
+    for left in folder.glob(f".{name}.{HOST}.*"):
+        process = left.name.split(f".{HOST}.")[-1].split(".")[0]
+        if process.isdigit() and not _alive(int(process)):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def _alive(process: int) -> bool:

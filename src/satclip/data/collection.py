@@ -5,24 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Sampler
 
 from satclip.data.hashing import shuffled
+from satclip.data.loader import Loader, Plan
+from satclip.data.order import TrainBatches, ValidationBatches, sizes_of
 from satclip.data.patches import Batch, Form, MemoryPatches, Patches, common_form, decode_all
+from satclip.data.remote import CachedShards, LookAhead
 from satclip.data.source import Source
-from satclip.data.table import Table, complain, place_patches, validation_rows
+from satclip.data.table import Split, complain, place_patches
 
 log = logging.getLogger(__name__)
 PROBED = 8  # patches that are decoded at the start to learn what they look like
-
-
-@dataclass(frozen=True)
-class Split:
-    """How validation is chosen: "block" for whole cells of `degrees`, "random" for patches; about `fraction` of all."""
-
-    kind: str
-    fraction: float
-    degrees: float
 
 
 @dataclass(frozen=True)
@@ -42,7 +36,36 @@ class Collection:
     form: Form
     train_rows: Tensor
     val_rows: Tensor
-    memory: MemoryPatches | None
+    memory: MemoryPatches | None = None
+
+    def train_loader(self, plan: Plan) -> Loader:
+        """Shuffled batches of one size from `plan.start` on."""
+        sizes = sizes_of(self.train_rows, self.source.shard_sizes)
+        batches = TrainBatches(
+            self.train_rows,
+            sizes,
+            batch_size=plan.batch_size,
+            seed=plan.seed,
+            window=plan.window,
+            rank=plan.rank,
+            world_size=plan.world_size,
+            start=plan.start,
+        )
+        log.info("an epoch is %d batches of %d samples over all processes", len(batches), plan.batch_size)
+        log.info("%d samples, other ones each epoch, are left over", len(self.train_rows) % plan.batch_size)
+        return self._loader(self.dataset(training=True), batches, plan)
+
+    def val_loader(self, plan: Plan) -> Loader:
+        """Every validation sample once over all processes, in a fixed order."""
+        batches = ValidationBatches(
+            self.val_rows, batch_size=plan.batch_size, rank=plan.rank, world_size=plan.world_size
+        )
+        return self._loader(self.dataset(training=False), batches, plan)
+
+    def sample(self, count: int, seed: int) -> Batch:
+        """At most `count` validation samples drawn by `seed`, raw."""
+        rows = self.val_rows[shuffled(len(self.val_rows), seed)[:count]].sort().values
+        return self.dataset(training=False)[rows.tolist()]
 
     def dataset(self, *, training: bool) -> Dataset[Batch]:
         """Raw batches by row numbers; in training another patch stands in for a bad one."""
@@ -50,6 +73,12 @@ class Collection:
             return self.memory
         rows = self.train_rows if training else self.val_rows
         return Patches(self.source, self.lonlat, self.form, rows, replace=training)
+
+    def _loader(self, dataset: Dataset[Batch], batches: Sampler[list[int]], plan: Plan) -> Loader:
+        if isinstance(self.source, CachedShards) and self.memory is None:
+            depth = plan.window * len(self.lonlat) // (len(self.source.urls) * plan.batch_size) + 1
+            batches = LookAhead(batches, self.source, depth)
+        return Loader(dataset, batches, 0 if self.memory is not None else plan.workers)
 
 
 def collect(
@@ -69,9 +98,7 @@ def collect(
         broken = [f"{name} ({cause}: {detail})" for name, cause, detail in bad]
         complain(broken, len(table.rows), max_bad_fraction, f"patches in {root} that cannot be used")
         memory = MemoryPatches(images, rows, table.lonlat)
-    held_out = validation_rows(
-        Table(table.lonlat, rows), source.names, split=split.kind, fraction=split.fraction, degrees=split.degrees
-    )
+    held_out = split.validation(table.lonlat[rows], [source.names[row] for row in rows.tolist()])
     found = Collection(source, table.lonlat, form, rows[~held_out], rows[held_out], memory)
     log.info("%s: %d patches to train on, %d to validate", root, len(found.train_rows), len(found.val_rows))
     return found

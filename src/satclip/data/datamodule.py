@@ -7,19 +7,18 @@ from typing import Any
 
 import lightning as L
 from torch import Tensor
-from torch.utils.data import Sampler
 
 from satclip.data.augment import Augmentation
 from satclip.data.bad import BadPatches
 from satclip.data.bands import RGB, SENTINEL2_L2A, band_positions
 from satclip.data.blue_marble import Recipe, write_blue_marble
-from satclip.data.collection import Collection, Split, collect
-from satclip.data.hashing import shuffled
-from satclip.data.loader import Loader
-from satclip.data.order import TrainBatches, ValidationBatches, sizes_of
+from satclip.data.collection import Collection, collect
+from satclip.data.loader import Loader, Plan
 from satclip.data.patches import Batch
 from satclip.data.resume import enter_next_epoch, position, resumed
-from satclip.data.source import open_source
+from satclip.data.source import Streamed, Whereabouts
+from satclip.data.stream import StreamCollection, collect_stream
+from satclip.data.table import Split
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +44,10 @@ class S2DataModule(L.LightningDataModule):
         max_bad_fraction: the run stops where more of the patches than this are missing or broken.
         seed: order and augmentation follow from it; the split does not.
         shuffle_window: shards whose samples are mixed with each other.
+        urls: brace patterns of shards that lie elsewhere: files, http(s), s3 or `pipe:` and a command.
+        hub: a data set on the Hugging Face hub, for when `root` holds nothing.
+        cache_gib: how much of shards that lie elsewhere is kept in `root/cache`; 0 streams them without keeping any,
+            and promises less (see `satclip.data.stream`).
         flips, rotate, blur_sigma, jitter_degrees: see `Augmentation`.
     """
 
@@ -65,6 +68,9 @@ class S2DataModule(L.LightningDataModule):
         max_bad_fraction: float = 0.01,
         seed: int = 0,
         shuffle_window: int = 16,
+        urls: str | Sequence[str] = (),
+        hub: str | None = None,
+        cache_gib: float = 100.0,
         flips: bool = True,
         rotate: bool = False,
         blur_sigma: Sequence[float] | None = (0.1, 2.0),
@@ -86,9 +92,11 @@ class S2DataModule(L.LightningDataModule):
         positions = band_positions(self.bands, self.file_bands)
         self.augmentation = Augmentation(positions, image_size, scale, flips, rotate, blur_sigma, jitter_degrees)
         self.split = Split(split, val_fraction, split_degrees)
-        self.batch_size, self.num_workers, self.shuffle_window = batch_size, num_workers, shuffle_window
+        patterns = (urls,) if isinstance(urls, str) else tuple(urls or ())
+        self.whereabouts = Whereabouts(self.root, patterns, hub, cache_gib, shuffle_window)
+        self.batch_size, self.num_workers = batch_size, num_workers
         self.keep_in_memory, self.max_bad_fraction, self.seed = keep_in_memory, max_bad_fraction, seed
-        self._collection: Collection | None = None
+        self._collection: Collection | StreamCollection | None = None
         self._state: dict[str, Any] | None = None
         self._bad: dict[bool, BadPatches] = {}
 
@@ -98,7 +106,7 @@ class S2DataModule(L.LightningDataModule):
         return len(self.bands)
 
     @property
-    def collection(self) -> Collection:
+    def collection(self) -> Collection | StreamCollection:
         """The patches and their division; there after `setup`."""
         if self._collection is None:
             raise RuntimeError("call setup() first")
@@ -114,11 +122,20 @@ class S2DataModule(L.LightningDataModule):
         """Places of the validation samples, float64 [N, 2] in degrees."""
         return self.collection.lonlat[self.collection.val_rows]
 
+    def prepare_data(self) -> None:
+        """Find the patches once, so that what that costs is not paid by every process."""
+        self.whereabouts.find()
+
     def setup(self, stage: str | None = None) -> None:
         """Find the patches, join them with their places, split them; decode them if they stay in memory."""
-        if self._collection is None:
+        if self._collection is not None:
+            return
+        found = self.whereabouts.find()
+        if isinstance(found, Streamed):
+            self._collection = collect_stream(found.urls, found.index, bands=len(self.file_bands), split=self.split)
+        else:
             self._collection = collect(
-                open_source(self.root),
+                found,
                 self.root,
                 bands=len(self.file_bands),
                 split=self.split,
@@ -128,30 +145,16 @@ class S2DataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> Loader:
         """Shuffled batches; after a restart, those that would have come next."""
-        rank, world_size = self._place()
-        rows = self.collection.train_rows
-        batches = TrainBatches(
-            rows,
-            sizes_of(rows, self.collection.source.shard_sizes),
-            batch_size=self.batch_size,
-            seed=self.seed,
-            window=self.shuffle_window,
-            rank=rank,
-            world_size=world_size,
-            start=self._begin(),
-        )
-        log.info("an epoch is %d batches of %d samples over all processes", len(batches), self.batch_size)
-        log.info("%d samples, other ones each epoch, are left over", len(rows) % self.batch_size)
-        self._bad[True] = BadPatches(self.max_bad_fraction, len(batches) * self.batch_size // world_size)
-        return self._loader(batches, training=True)
+        plan = self._plan(self._begin())
+        loader = self.collection.train_loader(plan)
+        self._bad[True] = BadPatches(self.max_bad_fraction, len(loader) * plan.batch_size // plan.world_size)
+        return loader
 
     def val_dataloader(self) -> Loader:
         """Every validation sample once over all processes, in a fixed order."""
-        rank, world_size = self._place()
-        rows = self.collection.val_rows
-        batches = ValidationBatches(rows, batch_size=self.batch_size, rank=rank, world_size=world_size)
-        self._bad[False] = BadPatches(self.max_bad_fraction, len(rows) // world_size)
-        return self._loader(batches, training=False)
+        plan = self._plan()
+        self._bad[False] = BadPatches(self.max_bad_fraction, len(self.collection.val_rows) // plan.world_size)
+        return self.collection.val_loader(plan)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Raw values to what the towers see, on the device: augmented in training, the centre crop elsewhere."""
@@ -176,9 +179,7 @@ class S2DataModule(L.LightningDataModule):
 
     def validation_sample(self, count: int, seed: int = 0) -> Batch:
         """At most `count` validation samples drawn by `seed`, as validation sees them, on the CPU."""
-        rows = self.collection.val_rows
-        rows = rows[shuffled(len(rows), seed)[:count]].sort().values
-        batch = self.collection.dataset(training=False)[rows.tolist()]
+        batch = self.collection.sample(count, seed)
         return self.transform({name: batch[name] for name in ("image", "lonlat", "id")})
 
     def state_dict(self) -> dict[str, Any]:
@@ -202,20 +203,18 @@ class S2DataModule(L.LightningDataModule):
     def _order(self) -> dict[str, int]:
         """What the order of an epoch follows from, apart from the shards."""
         samples = len(self.collection.train_rows)
-        mixed = {"batch_size": self.batch_size, "seed": self.seed, "shuffle_window": self.shuffle_window}
+        mixed = {"batch_size": self.batch_size, "seed": self.seed, "shuffle_window": self.whereabouts.window}
         return {**mixed, "samples": samples}
 
-    def _place(self) -> tuple[int, int]:
-        """Rank and number of processes."""
-        if self.trainer is None:
-            return 0, 1
-        if self.trainer.world_size > 1 and self.trainer._accelerator_connector.use_distributed_sampler:
-            raise ValueError("the batches are dealt out here: give Trainer(use_distributed_sampler=False)")
-        return self.trainer.global_rank, self.trainer.world_size
-
-    def _loader(self, batches: Sampler[list[int]], *, training: bool) -> Loader:
-        workers = 0 if self.collection.memory is not None else self.num_workers
-        return Loader(self.collection.dataset(training=training), batches, workers)
+    def _plan(self, start: tuple[int, int] = (0, 0)) -> Plan:
+        """How this process gets its batches."""
+        rank, world_size = 0, 1
+        if self.trainer is not None:
+            rank, world_size = self.trainer.global_rank, self.trainer.world_size
+            if world_size > 1 and self.trainer._accelerator_connector.use_distributed_sampler:
+                raise ValueError("the batches are dealt out here: give Trainer(use_distributed_sampler=False)")
+        window, workers = self.whereabouts.window, self.num_workers
+        return Plan(self.batch_size, self.seed, window, workers, rank, world_size, start)
 
 
 class BlueMarbleDataModule(S2DataModule):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from satclip.sphere import check_lonlat
 
+INDEX = "index.csv"
 COLUMNS = ("lat", "lon", "fn")
 
 

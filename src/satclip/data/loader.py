@@ -1,5 +1,6 @@
 """A DataLoader whose samples are whole batches."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,18 +9,40 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from satclip.data.patches import Batch
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How batches are made.
+
+    Attributes:
+        batch_size: samples of a batch over all processes.
+        seed: what the order follows from, beside the data.
+        window: shards whose samples are mixed with each other.
+        workers: processes that decode.
+        rank, world_size: which training process of how many this is.
+        start: epoch, and batch in it, to begin with.
+    """
+
+    batch_size: int
+    seed: int
+    window: int
+    workers: int
+    rank: int = 0
+    world_size: int = 1
+    start: tuple[int, int] = (0, 0)
+
+
 class Loader(DataLoader[Batch]):
     """Asks the dataset for one batch after another, each by the row numbers that `batches` gives.
 
     To Lightning it is a loader that can resume: `batches` was made to begin where the datamodule says.
 
     Args:
-        dataset: makes a batch from a list of row numbers.
-        batches: row numbers of each batch.
+        dataset: makes a batch from a list of row numbers, or a stream of batches.
+        batches: row numbers of each batch; None for a stream.
         workers: processes that make batches; 0 for this one.
     """
 
-    def __init__(self, dataset: Dataset[Batch], batches: Sampler[list[int]], workers: int) -> None:
+    def __init__(self, dataset: Dataset[Batch], batches: Sampler[list[int]] | None, workers: int) -> None:
         super().__init__(
             dataset,
             sampler=batches,

@@ -37,6 +37,24 @@ def part(count: int, parts: int, index: int) -> slice:
     return slice(count * index // parts, count * (index + 1) // parts)
 
 
+def check_batch_size(batch_size: int, samples: int, world_size: int) -> None:
+    """Refuse a global batch that cannot be made.
+
+    Raises:
+        ValueError: it does not divide by the number of processes, or is larger than the data.
+    """
+    if batch_size % world_size:
+        raise ValueError(
+            f"dataset.batch_size={batch_size} is the batch over all {world_size} processes and must divide by "
+            f"their number; nearest: {max(world_size, batch_size - batch_size % world_size)}"
+        )
+    if batch_size > samples:
+        raise ValueError(
+            f"dataset.batch_size={batch_size} is larger than the {samples} training samples; "
+            f"give dataset.batch_size={2 ** int(math.log2(samples)) if samples else 1} or less, or more data"
+        )
+
+
 class TrainBatches(Sampler[list[int]]):
     """The rows of this process's part of every global batch of an epoch.
 
@@ -63,16 +81,7 @@ class TrainBatches(Sampler[list[int]]):
         world_size: int = 1,
         start: tuple[int, int] = (0, 0),
     ) -> None:
-        if batch_size % world_size:
-            raise ValueError(
-                f"dataset.batch_size={batch_size} is the batch over all {world_size} processes and must divide by "
-                f"their number; nearest: {max(world_size, batch_size - batch_size % world_size)}"
-            )
-        if batch_size > len(rows):
-            raise ValueError(
-                f"dataset.batch_size={batch_size} is larger than the {len(rows)} training samples; "
-                f"give dataset.batch_size={2 ** int(math.log2(len(rows))) if len(rows) else 1} or less, or more data"
-            )
+        check_batch_size(batch_size, len(rows), world_size)
         self.rows, self.sizes, self.batch_size = rows, tuple(sizes), batch_size
         self.seed, self.window, self.rank, self.world_size = seed, window, rank, world_size
         self.start, self.epoch = start, start[0]

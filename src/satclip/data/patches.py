@@ -44,23 +44,28 @@ class Form:
 
 
 def common_form(source: Source, rows: Sequence[int], bands: int) -> Form:
-    """The form of most of the given patches.
+    """The form of most of the given patches; see `form_of`."""
+    return form_of((source.read(row) for row in rows), [source.names[row] for row in rows], bands)
+
+
+def form_of(patches: Iterable[bytes], names: Sequence[str], bands: int) -> Form:
+    """The form of most of some GeoTIFFs.
 
     Raises:
         ValueError: none of them can be used; says why of each.
     """
     forms, complaints = Counter[Form](), []
     with decoding():
-        for row in rows:
+        for data, name in zip(patches, names, strict=True):
             try:
-                pixels = decode(source.read(row), bands=bands)
+                pixels = decode(data, bands=bands)
                 forms[Form(bands, (pixels.shape[1], pixels.shape[2]), str(pixels.dtype))] += 1
             except BadPatchError as error:
-                complaints.append(f"{source.names[row]}: {error}")
+                complaints.append(f"{name}: {error}")
     if not forms:
         reasons = "\n  ".join(complaints)
         raise ValueError(
-            f"no patch of {len(rows)} that were tried can be used:\n  {reasons}\n"
+            f"no patch of {len(names)} that were tried can be used:\n  {reasons}\n"
             "dataset.file_bands names the bands that the files hold; "
             "`python scripts/check_shards.py ROOT` looks at every patch"
         )

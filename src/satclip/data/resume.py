@@ -38,8 +38,8 @@ def resumed(state: Mapping[str, Any], order: Mapping[str, int]) -> tuple[int, in
 def enter_next_epoch(trainer: Any) -> None:
     """Have a trainer that was restored from the end of an epoch begin the next one.
 
-    Lightning 2.6 does so by itself when only `max_epochs` is set. With `max_steps` it takes the finished epoch for one to
-    be gone on with, finds no batch left in it, and counts the next epoch as done without training on it.
+    Lightning 2.6 does so by itself when only `max_epochs` is set. With `max_steps` as well it takes the finished epoch
+    for one to be gone on with, finds no batch left in it, and counts it once more: the training ends an epoch early.
     """
     epochs = trainer.fit_loop.epoch_progress.current.state_dict()
     if epochs["ready"] == epochs["processed"]:

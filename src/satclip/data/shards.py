@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from satclip.data.atomic import atomic_file
 log = logging.getLogger(__name__)
 INDEX_SUFFIX = ".index.json"
 PATCH_SUFFIXES = (".tif", ".tiff")
+MOST_OPEN = 64  # files that a process keeps open
 
 
 @dataclass(frozen=True)
@@ -82,27 +83,38 @@ def scan(path: Path) -> Members:
     Raises:
         ValueError: the file is no tar, or is cut short.
     """
-    found, places = Members(), {}
-    try:
-        with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                name = PurePosixPath(member.name)
-                if member.isfile() and name.suffix in PATCH_SUFFIXES:
-                    found.names.append(name.name)
-                    found.offsets.append(member.offset_data)
-                    found.sizes.append(member.size)
-                elif member.isfile() and name.suffix == ".json" and (file := tar.extractfile(member)) is not None:
-                    places[name.stem] = json.loads(file.read())
-            end = tar.offset
-    except (tarfile.TarError, ValueError) as error:
-        raise ValueError(f"{path} is not a readable tar: {error}; fetch or write it again") from None
+    with path.open("rb") as file:
+        found, end = scan_stream(file, str(path))
     if path.stat().st_size < max(end, 1024):
         raise ValueError(f"{path} is cut short ({path.stat().st_size} bytes); fetch or write it again")
+    return found
+
+
+def scan_stream(file: IO[bytes], name: str) -> tuple[Members, int]:
+    """The same out of anything that can be read and sought in; also how many bytes the members take.
+
+    Raises:
+        ValueError: it is no tar, or is cut short.
+    """
+    found, places = Members(), {}
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            for member in tar:
+                inside = PurePosixPath(member.name)
+                if member.isfile() and inside.suffix in PATCH_SUFFIXES:
+                    found.names.append(inside.name)
+                    found.offsets.append(member.offset_data)
+                    found.sizes.append(member.size)
+                elif member.isfile() and inside.suffix == ".json" and (text := tar.extractfile(member)) is not None:
+                    places[inside.stem] = json.loads(text.read())
+            end = tar.offset
+    except (tarfile.TarError, ValueError) as error:
+        raise ValueError(f"{name} is not a readable tar: {error}; fetch or write it again") from None
     for patch in found.names:
         place = places.get(PurePosixPath(patch).stem, {})
         found.longitudes.append(place.get("lon"))
         found.latitudes.append(place.get("lat"))
-    return found
+    return found, end
 
 
 class Shards:
@@ -112,10 +124,12 @@ class Shards:
         names: patch names, by row.
         lonlat: places that the shards themselves carry, float64 [N, 2] in degrees, NaN where they carry none.
         shard_sizes: patches in each shard.
+        shard_of: number of the shard, by row.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        tables = [members(path) for path in paths]
+    def __init__(self, paths: Sequence[Path], tables: Sequence[Members] | None = None) -> None:
+        self._open: dict[int, int] = {}
+        tables = [members(path) for path in paths] if tables is None else tables
         self.paths = list(paths)
         self.names = [name for table in tables for name in table.names]
         self.shard_sizes = [len(table.names) for table in tables]
@@ -125,17 +139,22 @@ class Shards:
             for lon, lat in zip(table.longitudes, table.latitudes, strict=True)
         ]
         self.lonlat: Tensor = torch.tensor(places, dtype=torch.float64).reshape(-1, 2)
-        self._shards = np.repeat(np.arange(len(paths)), self.shard_sizes)
+        self.shard_of = np.repeat(np.arange(len(self.paths)), self.shard_sizes)
         self._offsets = np.array([offset for table in tables for offset in table.offsets], dtype=np.int64)
         self._sizes = np.array([size for table in tables for size in table.sizes], dtype=np.int64)
-        self._open: dict[int, int] = {}
 
     def read(self, row: int) -> bytes:
         """The GeoTIFF of one patch. Safe after a fork: it moves no file position that processes share."""
-        shard = int(self._shards[row])
+        shard = int(self.shard_of[row])
         if shard not in self._open:
-            self._open[shard] = os.open(self.paths[shard], os.O_RDONLY)
+            if len(self._open) == MOST_OPEN:
+                os.close(self._open.pop(next(iter(self._open))))
+            self._open[shard] = os.open(self._at_hand(shard), os.O_RDONLY)
         return os.pread(self._open[shard], int(self._sizes[row]), int(self._offsets[row]))
+
+    def _at_hand(self, shard: int) -> Path:
+        """The file of a shard."""
+        return self.paths[shard]
 
     def close(self) -> None:
         """Close the files."""
@@ -146,4 +165,5 @@ class Shards:
         return {**self.__dict__, "_open": {}}
 
     def __del__(self) -> None:
-        self.close()
+        if "_open" in self.__dict__:  # it is not where the constructor failed
+            self.close()

@@ -8,13 +8,44 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from satclip.data.index import join, read_index
+from satclip.data.index import INDEX, join, read_index
 from satclip.data.source import Source
 from satclip.data.split import block_split, random_split
 from satclip.sphere import check_lonlat
 
 log = logging.getLogger(__name__)
 SPLITS = ("block", "random")
+OLD_MIRROR = 94_164  # patches of S2-100K that an older mirror holds of the 100,000 in its index
+
+
+@dataclass(frozen=True)
+class Split:
+    """How validation is chosen: "block" for whole cells of `degrees`, "random" for patches; about `fraction` of all."""
+
+    kind: str
+    fraction: float
+    degrees: float
+
+    def __post_init__(self) -> None:
+        if self.kind not in SPLITS:
+            raise ValueError(f"dataset.split is {' or '.join(SPLITS)}, got {self.kind!r}")
+
+    def validation(self, lonlat: Tensor, names: Sequence[str]) -> Tensor:
+        """True for validation, by place [N, 2] or by name -> bool [N].
+
+        Raises:
+            ValueError: all patches lie in one block.
+        """
+        if self.kind == "random":
+            chosen = random_split(names, self.fraction)
+        else:
+            chosen = block_split(lonlat, self.fraction, self.degrees)
+        if chosen.all():
+            raise ValueError(
+                f"all {len(chosen)} patches lie in one block of {self.degrees} degrees, so none is left to train on; "
+                "give a smaller dataset.split_degrees, or dataset.split=random"
+            )
+        return chosen
 
 
 @dataclass(frozen=True)
@@ -37,12 +68,13 @@ def place_patches(source: Source, root: Path, max_bad_fraction: float) -> Table:
         FileNotFoundError: there is no index.csv, and the patches carry no places of their own.
         ValueError: the index is malformed, or more patches lack a row, or rows a patch, than `max_bad_fraction` allows.
     """
-    path = root / "index.csv"
+    path = root / INDEX
     if path.exists():
         index = read_index(path)
         found = join(source.names, index)
         complain(found.unlisted, len(source.names), max_bad_fraction, f"patches in {root} without a row in index.csv")
-        complain(found.absent, len(index.names), max_bad_fraction, f"rows of {path} without a patch")
+        mirror = " (the older mirror of S2-100K: `make data` fetches the whole)" * (len(source.names) == OLD_MIRROR)
+        complain(found.absent, len(index.names), max_bad_fraction, f"rows of {path} without a patch{mirror}")
         lonlat = torch.full((len(source.names), 2), torch.nan, dtype=torch.float64)
         lonlat[found.pairs[:, 0]] = index.lonlat[found.pairs[:, 1]]
         return Table(lonlat, found.pairs[:, 0])
@@ -73,23 +105,3 @@ def complain(names: Sequence[str], total: int, max_bad_fraction: float, what: st
             "(`python scripts/check_shards.py ROOT` lists all that is wrong with it) or raise the limit"
         )
     log.warning("left out: %s", message)
-
-
-def validation_rows(table: Table, names: Sequence[str], *, split: str, fraction: float, degrees: float) -> Tensor:
-    """True for each entry of `table.rows` that is for validation, bool [M].
-
-    Raises:
-        ValueError: an unknown kind of split, or all patches lie in one block.
-    """
-    if split == "block":
-        chosen = block_split(table.lonlat[table.rows], fraction, degrees)
-    elif split == "random":
-        chosen = random_split([names[row] for row in table.rows.tolist()], fraction)
-    else:
-        raise ValueError(f"dataset.split is {' or '.join(SPLITS)}, got {split!r}")
-    if chosen.all():
-        raise ValueError(
-            f"all {len(chosen)} patches lie in one block of {degrees} degrees, so none is left to train on; "
-            "give a smaller dataset.split_degrees, or dataset.split=random"
-        )
-    return chosen

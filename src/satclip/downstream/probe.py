@@ -84,11 +84,16 @@ def probe_table(
     names = [task.name for task in places.tasks]
     labels = [places.labels[name] for name in names]
     sets = feature_sets(encoder, places.lonlat)
+    random, block = splits(places.lonlat, val_fraction=val_fraction, split_degrees=split_degrees)
     rows: list[tuple[Cell, ...]] = [
         (split.name, name, features.shape[1], *probe(features, labels, split.test, split.held))
-        for split in splits(places.lonlat, val_fraction=val_fraction, split_degrees=split_degrees)
+        for split in (random, block)
         for name, features in sets.items()
     ]
     heads = (f"{task.name} {task.metric}" for task in places.tasks)
-    title = f"Ridge probes of {len(places.lonlat):,} places on land, scored on unseen ones"
+    blocks = len(set(block_ids(places.lonlat[block.test], split_degrees).tolist()))
+    title = (
+        f"Ridge probes of {len(places.lonlat):,} places on land, scored on unseen ones: {int(random.test.sum()):,} "
+        f"at random, or {int(block.test.sum()):,} in {blocks} whole blocks of {split_degrees:g} degrees"
+    )
     return Table(title, ("split", "features", "numbers", *heads), tuple(rows))

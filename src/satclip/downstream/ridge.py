@@ -70,13 +70,15 @@ def probe(features: Tensor, labels: list[Tensor], test: Tensor, held: Tensor) ->
         held: bool [N], which of the others choose the penalty.
 
     Raises:
-        ValueError: when one of the three parts is empty.
+        ValueError: when one of the three parts is empty, or a feature is not finite.
     """
     train = ~test
     parts = {"test": test, "penalty": train & held, "fit": train & ~held}
     empty = [name for name, part in parts.items() if not part.any()]
     if empty:
         raise ValueError(f"no probe places fall in the {' and '.join(empty)} part; give the probe more places")
+    if not features.isfinite().all():
+        raise ValueError("the features to probe have NaN or infinite values: the training diverged; lower optimizer.lr")
     columns = [_columns(label) for label in labels]
     targets = torch.cat(columns, dim=1)
     ends = torch.tensor([column.shape[1] for column in columns]).cumsum(0).tolist()

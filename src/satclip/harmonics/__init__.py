@@ -1,7 +1,7 @@
 """Real spherical harmonics of places on the Earth, exact at every degree below 100."""
 
 from satclip.harmonics.batches import many_harmonics
-from satclip.harmonics.evaluate import evaluate_harmonics, legendre_rows, longitude_rows
+from satclip.harmonics.evaluate import evaluate_harmonics, legendre_rows, longitude_rows, without_autocast
 from satclip.harmonics.tables import CALCULATIONS, MAX_LEGENDRE_POLYS, HarmonicTables, harmonic_tables
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "legendre_rows",
     "longitude_rows",
     "many_harmonics",
+    "without_autocast",
 ]

@@ -27,36 +27,46 @@ _LOCK = Lock()  # a calculator has scratch memory of its own
 
 def many_harmonics(lonlat: Tensor, tables: HarmonicTables, calculation: str, dtype: torch.dtype) -> Tensor:
     """As `evaluate_harmonics`, for places on the CPU and without a gradient: [N, 2] -> [N, L * L] in `dtype`."""
-    count = len(tables.orders)
-    rows = max(64, _BLOCK_NUMBERS // count**2)
     with torch.no_grad():
-        if sphericart is not None and count <= SPHERICART_POLYS and calculation != "closed-form":
-            return _by_sphericart(lonlat, count, calculation, dtype, rows)
-        features = lonlat.new_empty(count**2, len(lonlat), dtype=dtype).T
-        for part, block in zip(torch.split(lonlat, rows), torch.split(features, rows), strict=True):
-            block.copy_(evaluate_harmonics(part, tables, dtype))
-        return features
+        if sphericart is None or len(tables.orders) > SPHERICART_POLYS or calculation == "closed-form":
+            return by_torch(lonlat, tables, dtype)
+        return by_sphericart(lonlat, len(tables.orders), calculation, dtype)
 
 
-def _by_sphericart(lonlat: Tensor, count: int, calculation: str, dtype: torch.dtype, rows: int) -> Tensor:
-    antipodes = unit_vectors(lonlat.detach().double()).neg_()  # where degree l has (-1)^l times its value
-    if dtype == torch.float64:
-        return _block(antipodes, count, calculation)
-    features = lonlat.new_empty(len(lonlat), count**2, dtype=dtype)
-    for part, block in zip(torch.split(antipodes, rows), torch.split(features, rows), strict=True):
-        block.copy_(_block(part, count, calculation))
+def by_torch(lonlat: Tensor, tables: HarmonicTables, dtype: torch.dtype) -> Tensor:
+    """Evaluate the series block by block: [N, 2] -> [N, L * L] in `dtype`."""
+    dim, rows = len(tables.legendre_row), _block_rows(len(tables.orders))
+    features = lonlat.new_empty(dim, len(lonlat), dtype=dtype).T
+    for part, block in zip(torch.split(lonlat, rows), torch.split(features, rows), strict=True):
+        block.copy_(evaluate_harmonics(part, tables, dtype))
     return features
 
 
-def _block(vectors: Tensor, count: int, calculation: str) -> Tensor:
+def by_sphericart(lonlat: Tensor, legendre_polys: int, calculation: str, dtype: torch.dtype) -> Tensor:
+    """Let sphericart do it, "orthonormal" or "analytic": [N, 2] -> [N, L * L] in `dtype`."""
+    antipodes = unit_vectors(lonlat.detach().double()).neg_()  # where degree l has (-1)^l times its value
+    if dtype == torch.float64:
+        return _sphericart_block(antipodes, legendre_polys, calculation)
+    features = lonlat.new_empty(len(lonlat), legendre_polys**2, dtype=dtype)
+    rows = _block_rows(legendre_polys)
+    for part, block in zip(torch.split(antipodes, rows), torch.split(features, rows), strict=True):
+        block.copy_(_sphericart_block(part, legendre_polys, calculation))
+    return features
+
+
+def _block_rows(legendre_polys: int) -> int:
+    return max(64, _BLOCK_NUMBERS // legendre_polys**2)
+
+
+def _sphericart_block(vectors: Tensor, legendre_polys: int, calculation: str) -> Tensor:
     with _LOCK:
-        features = torch.from_numpy(_calculator(count).compute(vectors.numpy()))
+        features = torch.from_numpy(_calculator(legendre_polys).compute(vectors.numpy()))
     if calculation == "analytic":
-        degree = torch.arange(count)
+        degree = torch.arange(legendre_polys)
         features[:, degree * (degree + 1)] *= torch.pi
     return features
 
 
 @lru_cache(maxsize=16)
-def _calculator(count: int) -> "sphericart.SphericalHarmonics":
-    return sphericart.SphericalHarmonics(count - 1)
+def _calculator(legendre_polys: int) -> "sphericart.SphericalHarmonics":
+    return sphericart.SphericalHarmonics(legendre_polys - 1)

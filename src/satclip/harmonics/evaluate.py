@@ -1,6 +1,6 @@
 """Evaluate the harmonics at places: sines and cosines, one batched matrix product, one product of rows."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -29,8 +29,7 @@ def legendre_rows(latitude: Tensor, tables: HarmonicTables, dtype: torch.dtype) 
     (even_cos, odd_cos), (even_sin, odd_sin) = angle.cos(), angle.sin()
     waves = torch.stack((even_cos, even_sin, odd_sin, odd_cos))
     # Autocast leaves float64 alone; only a device without it needs the guard.
-    guard = nullcontext() if waves.dtype == torch.float64 else torch.autocast(latitude.device.type, enabled=False)
-    with guard:
+    with nullcontext() if waves.dtype == torch.float64 else without_autocast(latitude.device):
         return torch.bmm(tables.series, waves).flatten(0, 1).to(dtype)
 
 
@@ -38,3 +37,9 @@ def longitude_rows(longitude: Tensor, tables: HarmonicTables, dtype: torch.dtype
     """Sines of m = 1..L-1, then cosines of m = 0..L-1: radians [N] -> [2 L - 1, N] in `dtype`."""
     angle = tables.orders * longitude
     return torch.cat((angle[1:].sin(), angle.cos())).to(dtype)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[None]:
+    """Keep matrix products in the type of their factors, on any device, whether or not it knows autocast."""
+    known = torch.amp.is_autocast_available(device.type)
+    return torch.autocast(device.type, enabled=False) if known else nullcontext()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from satclip.harmonics import legendre_rows, longitude_rows
+from satclip.harmonics import legendre_rows, longitude_rows, without_autocast
 from satclip.location.encoder import LocationEncoder
 from satclip.location.encodings import SphericalHarmonics
 from satclip.sphere import angle_dtype
@@ -23,16 +23,15 @@ def encode_grid(model: LocationEncoder, lons: Tensor, lats: Tensor) -> Tensor:
 
     The result of 0.1 degrees is 6.5 million places: `encode_rows` gives it piece by piece.
     """
-    device, dtype = model.network.first.weight.device, model.network.first.weight.dtype
-    grid = torch.empty(len(lats), len(lons), model.embedding_dim, device=device, dtype=dtype)
+    rows = encode_rows(model, lons, lats)
+    grid = model.network.first.weight.new_empty(len(lats), len(lons), model.embedding_dim)
     start = 0
-    for block in encode_rows(model, lons, lats):
+    for block in rows:
         grid[start : start + len(block)] = block
         start += len(block)
     return grid
 
 
-@torch.no_grad()
 def encode_rows(model: LocationEncoder, lons: Tensor, lats: Tensor) -> Iterator[Tensor]:
     """Embed the crossings of `lats` [R] and `lons` [C], some rows at a time: blocks [r, C, embedding_dim].
 
@@ -46,24 +45,29 @@ def encode_rows(model: LocationEncoder, lons: Tensor, lats: Tensor) -> Iterator[
         raise ValueError(f"lons and lats must be [C] and [R] degrees, got {list(lons.shape)} and {list(lats.shape)}")
     device = model.network.first.weight.device
     lons, lats = (axis.to(device, angle_dtype(device)) for axis in (lons, lats))
-    rows = max(1, _BLOCK_PLACES // len(lons))
+    blocks = torch.split(lats, max(1, _BLOCK_PLACES // len(lons)))
     if isinstance(model.encoding, SphericalHarmonics):
-        yield from _separated(model, model.encoding, lons, lats, rows)
-        return
-    for latitudes in torch.split(lats, rows):
-        places = torch.cartesian_prod(latitudes, lons).flip(-1)
-        yield model(places).unflatten(0, (len(latitudes), len(lons)))
+        return _separated(model, model.encoding, lons, blocks)
+    return _place_by_place(model, lons, blocks)
 
 
+@torch.no_grad()
+def _place_by_place(model: LocationEncoder, lons: Tensor, blocks: tuple[Tensor, ...]) -> Iterator[Tensor]:
+    for lats in blocks:
+        places = torch.cartesian_prod(lats, lons).flip(-1)
+        yield model(places).unflatten(0, (len(lats), len(lons)))
+
+
+@torch.no_grad()
 def _separated(
-    model: LocationEncoder, encoding: SphericalHarmonics, lons: Tensor, lats: Tensor, rows: int
+    model: LocationEncoder, encoding: SphericalHarmonics, lons: Tensor, blocks: tuple[Tensor, ...]
 ) -> Iterator[Tensor]:
     first, tables = model.network.first, encoding.tables
     around = longitude_rows(torch.deg2rad(lons), tables, first.weight.dtype).T  # [C, 2 L - 1]
     weight, source = _by_order(first.weight, encoding)
-    for latitudes in torch.split(lats, rows):
-        legendre = legendre_rows(torch.deg2rad(latitudes), tables, first.weight.dtype)  # [series, r]
-        with torch.autocast(lons.device.type, enabled=False):
+    for lats in blocks:
+        legendre = legendre_rows(torch.deg2rad(lats), tables, first.weight.dtype)  # [series, r]
+        with without_autocast(lons.device):
             along = torch.bmm(legendre[source].transpose(1, 2), weight)  # [2 L - 1, r, hidden]
             hidden = torch.matmul(around, along.transpose(0, 1))  # [r, C, hidden]
         yield model.network.rest(hidden if first.bias is None else hidden.add_(first.bias))

@@ -56,8 +56,12 @@ def blocks(rows: int, chunk: int) -> Iterator[slice]:
     return (slice(start, min(start + chunk, rows)) for start in range(0, rows, chunk))
 
 
-def check_chunk(chunk: int) -> int:
-    """The rows of a block, refused with a ValueError where there are none."""
-    if chunk < 1:
-        raise ValueError(f"loss.chunk is the number of rows worked on at once and must be at least 1, got {chunk}")
-    return chunk
+def at_least_one(**counts: int) -> None:
+    """Refuse settings of a loss that count things and count none.
+
+    Raises:
+        ValueError: names the setting and its value.
+    """
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"loss.{name} must be at least 1, got {count}")

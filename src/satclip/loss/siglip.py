@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from satclip import ranks
-from satclip.loss.pairs import FLOOR, blocks, check_chunk, pair
+from satclip.loss.pairs import FLOOR, at_least_one, blocks, pair
 
 
 class SigLipLoss(nn.Module):
@@ -19,13 +19,17 @@ class SigLipLoss(nn.Module):
 
     Args:
         chunk: rows of the similarity matrix worked on at once.
+        cached_batches: in how many parts the training step sends the batch through the towers (`satclip.gradcache`);
+            the loss itself always sees the whole.
         bias: where the learned bias starts.
     """
 
-    def __init__(self, *, chunk: int = 512, bias: float = -10.0) -> None:
+    def __init__(self, *, chunk: int = 512, cached_batches: int = 1, bias: float = -10.0) -> None:
         super().__init__()
-        self.chunk = check_chunk(chunk)
-        self.bias = nn.Parameter(torch.tensor(bias))
+        at_least_one(chunk=chunk, cached_batches=cached_batches)
+        self.chunk = chunk
+        self.cached_batches = cached_batches
+        self.bias = nn.Parameter(torch.tensor(float(bias)))
 
     def forward(self, image_embeddings: Tensor, location_embeddings: Tensor, logit_scale: Tensor) -> Tensor:
         """The scalar loss, in float32 (float64 if the embeddings are)."""

@@ -19,7 +19,8 @@ from satclip.plots.shapes import land
 Array = NDArray[np.float64]
 
 CENTRAL_MERIDIAN = 11.0  # the map ends in the Bering Strait and cuts no continent but Antarctica
-PIXELS = 1800  # width of the saved picture, sharp on a screen of double resolution
+PIXELS = 1600  # width of the saved picture, sharp on a screen of double resolution
+LEVELS = 85  # per colour channel: no step is seen, and the file is a fifth smaller than with 255
 SEA, GRATICULE, COAST, RIM = "#e9eef2", "#c6d0d8", "#24303a", "#9aa7b1"
 _DPI = 200
 _MARGIN = 1.01
@@ -40,7 +41,7 @@ def world(image: Array) -> tuple[Figure, Axes]:
     paint = axes.imshow(
         _painted(image),
         extent=(-HALF_WIDTH, HALF_WIDTH, -HALF_HEIGHT, HALF_HEIGHT),
-        interpolation="bilinear",
+        interpolation="nearest",
         aspect="auto",
         zorder=2,
     )
@@ -78,7 +79,8 @@ def _painted(image: Array) -> Array:
     places = unproject(np.stack(np.meshgrid(x, y), axis=-1))
     inside = ~np.isnan(places[..., 0])
     painted = np.zeros((height, PIXELS, 4))
-    painted[inside, :3] = interpolate(image, places[inside] + [CENTRAL_MERIDIAN, 0.0])
+    colours = interpolate(image, places[inside] + [CENTRAL_MERIDIAN, 0.0])
+    painted[inside, :3] = np.round(colours * LEVELS) / LEVELS
     painted[inside, 3] = 1.0
     return painted
 

@@ -30,7 +30,6 @@ class GeoTiff:
 
     def __init__(self, part: Path, cells: Cells, width: int, dtype: DTypeLike, tags: dict[str, str]) -> None:
         import rasterio
-        from rasterio.transform import from_origin
 
         tile = 128
         self.block = (tile, max(1, _BLOCK_BYTES // (tile * tile * width * np.dtype(dtype).itemsize)) * tile)
@@ -43,7 +42,7 @@ class GeoTiff:
             count=width,
             dtype=np.dtype(dtype).name,
             crs="EPSG:4326",
-            transform=from_origin(cells.west, cells.north, cells.resolution, cells.resolution),
+            transform=rasterio.Affine(cells.resolution, 0, cells.west, 0, -cells.resolution, cells.north),
             tiled=True,
             blockxsize=tile,
             blockysize=tile,

@@ -10,7 +10,6 @@ _NUMBER = r"^-?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 # What a number would spoil: leading zeros (postal codes), and more digits than a float64 holds (identifiers).
 _CODE = r"^-?(0[0-9]|[0-9]{16,}$)"
 _MISSING = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None")
-_LADDER = (pa.null(), pa.int64(), pa.float64(), pa.string())
 
 
 def coordinates(column: pa.Array) -> Degrees:
@@ -26,11 +25,11 @@ def wider_type(known: pa.DataType, column: pa.Array) -> pa.DataType:
     if pa.types.is_string(known):
         return known
     text = _present(column).drop_null()
+    if not len(text):
+        return known
     if pc.any(pc.match_substring_regex(text, _CODE)).as_py():
         return pa.string()
-    for kind in _LADDER[_LADDER.index(known) :]:
-        if pa.types.is_null(kind) and len(text):
-            continue
+    for kind in (pa.float64(),) if pa.types.is_float64(known) else (pa.int64(), pa.float64()):
         try:
             text.cast(kind)
         except pa.ArrowInvalid:

@@ -1,0 +1,65 @@
+"""A command that is stopped leaves what was there before, and nothing else."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def wait_for_part(folder: Path, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 180
+    while not any(folder.glob(".*.part")):
+        assert process.poll() is None, f"it ended before it could be stopped: {process.communicate()}"
+        assert time.monotonic() < deadline, "it never began to write"
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 130, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, -signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
+def test_a_stopped_run_leaves_no_half_file(number: signal.Signals, code: int, model: str, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("lon,lat\n" + "13.4,52.5\n" * 100_000)
+    target = tmp_path / "out.npy"
+    target.write_text("what was there before")
+    # Tiny batches, so that it is still at work when the signal comes.
+    arguments = ["embed", "in.csv", "--model", model, "-o", "out.npy", "--batch-size", "16"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "satclip.cli", *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        wait_for_part(tmp_path, process)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert target.read_text() == "what was there before"
+    if number != signal.SIGKILL:
+        assert "Interrupted: no file was written." in said
+        assert "Traceback" not in said
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.npy"]
+
+
+def test_a_failure_halfway_leaves_what_was_there(
+    satclip: Any, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from satclip.cli.npy import NpyFile
+
+    def full(self: NpyFile, values: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(NpyFile, "append", full)
+    (tmp_path / "in.csv").write_text("lon,lat\n1,2\n")
+    (tmp_path / "out.npy").write_text("what was there before")
+    outcome = satclip("embed", tmp_path / "in.csv", "--model", model, "-o", tmp_path / "out.npy")
+    assert outcome.code == 1
+    assert "No space left on device" in outcome.err
+    assert (tmp_path / "out.npy").read_text() == "what was there before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.npy"]
