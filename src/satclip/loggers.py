@@ -4,11 +4,13 @@ import logging
 import netrc
 import os
 import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 
 log = logging.getLogger(__name__)
 PATIENCE = 3.0  # seconds to wait for the server before a run goes offline
@@ -34,6 +36,19 @@ def wandb_logger(*, save_dir: str, offline: bool | str = "auto", **options: Any)
         log.info("W&B runs offline (%s); the run lies in %s, `wandb sync` uploads it", reason, Path(save_dir, "wandb"))
     # The mode is said to wandb.init itself: it reads WANDB_MODE, which Lightning sets, only once in a process.
     return WandbLogger(save_dir=save_dir, mode="offline" if reason else "online", **options)
+
+
+@contextmanager
+def closing_wandb(loggers: Sequence[Logger]) -> Iterator[None]:
+    """End the W&B run with the block, as finished or as failed; a sweep's next job would otherwise go on writing to it."""
+    code = 1
+    try:
+        yield
+        code = 0
+    finally:
+        for logger in loggers:
+            if isinstance(logger, WandbLogger):
+                logger.experiment.finish(exit_code=code)
 
 
 def _why_offline() -> str | None:

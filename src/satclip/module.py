@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from satclip import __version__, ranks
+from satclip.gradcache import cached_embeddings
 from satclip.location.encoder import LocationEncoder
 from satclip.model import TwoTowers
 from satclip.retrieval import retrieval_metrics
@@ -64,6 +65,11 @@ class ContrastiveModule(L.LightningModule):
         logits: tuple[Tensor, Tensor] = self.model(images, lonlat)
         return logits
 
+    def compile_towers(self) -> None:
+        """Have both towers compiled where they are first called; the names of their weights stay as they are."""
+        self.model.vision.compile()
+        self.model.location_encoder.compile()
+
     def on_train_batch_start(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
         """Seed the draws of this step, so that they depend on nothing that came before."""
         entropy = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx, self.global_rank])
@@ -71,10 +77,8 @@ class ContrastiveModule(L.LightningModule):
 
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """The contrastive loss of one batch."""
-        images = self.model.encode_image(batch["image"])
-        locations = self.model.encode_location(batch["lonlat"])
-        loss: Tensor = self.loss(images, locations, self.model.logit_scale)
-        count = len(images) * ranks.world_size()
+        loss: Tensor = self.loss(*self._encode_in_parts(batch), self.model.logit_scale)
+        count = len(batch["id"]) * ranks.world_size()
         self.log("train/loss", loss, prog_bar=True, batch_size=count)  # the same on every rank
         self.log("train/temperature", torch.exp(-self.model.logit_scale.detach()), batch_size=count)
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=count)
@@ -82,12 +86,22 @@ class ContrastiveModule(L.LightningModule):
 
     def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
         """The loss of one batch, and its embeddings put by for retrieval."""
-        images = self.model.encode_image(batch["image"])
-        locations = self.model.encode_location(batch["lonlat"])
+        images, locations = self._encode(batch["image"], batch["lonlat"])
         loss = self.loss(images, locations, self.model.logit_scale)
         count = int(ranks.total(len(images)))
         self.log("val/loss", loss, prog_bar=True, on_epoch=True, batch_size=count)
         self._seen.append((batch["id"], batch["lonlat"], images.float(), locations.float()))
+
+    def _encode(self, images: Tensor, lonlat: Tensor) -> tuple[Tensor, Tensor]:
+        return self.model.encode_image(images), self.model.encode_location(lonlat)
+
+    def _encode_in_parts(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Embeddings of the whole batch, the towers working on `loss.cached_batches` parts of it in turn."""
+        parts = int(self.loss.cached_batches)
+        if parts == 1:
+            return self._encode(batch["image"], batch["lonlat"])
+        pieces = zip(batch["image"].chunk(parts), batch["lonlat"].chunk(parts), strict=True)
+        return cached_embeddings(self._encode, pieces, self.model)
 
     def on_validation_epoch_end(self) -> None:
         """Retrieval among the first `retrieval_places` validation places, counted by id over all ranks."""

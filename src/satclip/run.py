@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from satclip.data.datamodule import S2DataModule
+from satclip.loggers import closing_wandb
 from satclip.module import ContrastiveModule
 from satclip.report import FinalReport
 from satclip.saving import AtomicCheckpointIO, plain
@@ -38,14 +39,15 @@ def train(config: DictConfig) -> dict[str, float]:
     trainer: L.Trainer = instantiate(
         config.trainer, callbacks=callbacks, logger=loggers or False, plugins=[AtomicCheckpointIO()]
     )
-    for logger in loggers:
-        logger.log_hyperparams(resolved)
-    trainer.fit(model, data, ckpt_path=config.ckpt_path)
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    if config.report is not None and trainer.is_global_zero:
-        restore_best(model, trainer)
-        report: FinalReport = instantiate(config.report)
-        metrics |= report(model.model, data, Path(config.output_dir), loggers, step=trainer.global_step)
+    with closing_wandb(loggers):
+        for logger in loggers:
+            logger.log_hyperparams(resolved)
+        trainer.fit(model, data, ckpt_path=config.ckpt_path)
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        if config.report is not None and trainer.is_global_zero:
+            restore_best(model, trainer)
+            report: FinalReport = instantiate(config.report)
+            metrics |= report(model.model, data, Path(config.output_dir), loggers, step=trainer.global_step)
     return metrics
 
 

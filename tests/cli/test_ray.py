@@ -13,11 +13,6 @@ import torch
 
 from satclip.cli.tables import open_places
 
-geopandas = pytest.importorskip("geopandas", reason="writes the points of this test")
-ray = pytest.importorskip("ray", reason="needs `pip install 'satclip[ray]'`")
-
-from satclip.cli.ray_engine import embed_on_ray  # noqa: E402  after the skip, for it imports ray
-
 pytestmark = [
     pytest.mark.slow,
     # Ray's own threads and forks; what matters fails the run.
@@ -27,6 +22,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module", autouse=True)
 def two_workers() -> Any:
+    ray = pytest.importorskip("ray", reason="needs `pip install 'satclip[ray]'`")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
@@ -57,6 +53,8 @@ def test_ray_gives_the_same_table_in_the_same_order(bad: str, satclip: Any, mode
 
 
 def test_the_work_is_shared_by_two_processes(tmp_path: Path) -> None:
+    from satclip.cli.ray_engine import embed_on_ray
+
     class Process(torch.nn.Module):
         """Says in which process it runs, and takes its time."""
 
@@ -79,6 +77,7 @@ def test_the_work_is_shared_by_two_processes(tmp_path: Path) -> None:
 
 
 def test_ray_takes_points_of_another_reference_system(satclip: Any, model: str, tmp_path: Path) -> None:
+    geopandas = pytest.importorskip("geopandas", reason="writes the points of this test")
     points = geopandas.points_from_xy([1e6, 2e6, -3e6], [5e6, 6e6, 7e6])
     geopandas.GeoDataFrame({"name": list("abc")}, geometry=points, crs="EPSG:3857").to_file(tmp_path / "in.gpkg")
     here = embedded(satclip, tmp_path / "in.gpkg", model, tmp_path / "here.npy")

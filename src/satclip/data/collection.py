@@ -98,7 +98,7 @@ def collect(
         broken = [f"{name} ({cause}: {detail})" for name, cause, detail in bad]
         complain(broken, len(table.rows), max_bad_fraction, f"patches in {root} that cannot be used")
         memory = MemoryPatches(images, rows, table.lonlat)
-    held_out = split.validation(table.lonlat[rows], [source.names[row] for row in rows.tolist()])
+    held_out = split.validation(table.lonlat[rows], [source.names[row] for row in rows.tolist()], source.held_out[rows])
     found = Collection(source, table.lonlat, form, rows[~held_out], rows[held_out], memory)
     log.info("%s: %d patches to train on, %d to validate", root, len(found.train_rows), len(found.val_rows))
     return found

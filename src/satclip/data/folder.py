@@ -15,12 +15,14 @@ class Folder:
         names: file names, by row.
         lonlat: nothing but NaN, float64 [N, 2]: single files carry no place beside them.
         shard_sizes: the files in groups of at most 1,000.
+        held_out: nothing but False, bool [N].
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.names = sorted(path.name for path in folder.iterdir() if path.suffix in (".tif", ".tiff"))
         self.lonlat: Tensor = torch.full((len(self.names), 2), torch.nan, dtype=torch.float64)
+        self.held_out = torch.zeros(len(self.names), dtype=torch.bool)
         self.shard_sizes = [min(SHARD, len(self.names) - first) for first in range(0, len(self.names), SHARD)]
 
     def read(self, row: int) -> bytes:

@@ -23,7 +23,7 @@ from torch.utils.data import Sampler
 from satclip import ranks
 from satclip.data.atomic import atomic_file, clear_leftovers
 from satclip.data.shards import INDEX_SUFFIX, Members, Shards, scan, scan_stream
-from satclip.data.transport import THREADS, fetch, fetch_part, is_http
+from satclip.data.transport import THREADS, fetch, fetch_part, is_http, parts_address
 
 log = logging.getLogger(__name__)
 DOWNLOADS = 4  # shards that are fetched ahead at a time
@@ -188,9 +188,8 @@ def _index_beside(url: str, target: Path) -> Members | None:
 
 
 def _index_from_heads(url: str) -> Members | None:
-    if not is_http(url) or fetch_part(url, 0, 1) is None:
-        return None
-    return scan_stream(io.BufferedReader(_Far(url), BLOCK), url)[0]
+    address = parts_address(url) if is_http(url) else None
+    return None if address is None else scan_stream(io.BufferedReader(_Far(address), BLOCK), url)[0]
 
 
 def _index_of_whole(url: str, path: Path) -> Members:

@@ -23,6 +23,7 @@ from satclip.data.atomic import atomic_file
 log = logging.getLogger(__name__)
 INDEX_SUFFIX = ".index.json"
 PATCH_SUFFIXES = (".tif", ".tiff")
+TRAIN, VALIDATION = "train-", "validation-"  # how the names of shards begin where a split is stored
 MOST_OPEN = 64  # files that a process keeps open
 
 
@@ -125,6 +126,7 @@ class Shards:
         lonlat: places that the shards themselves carry, float64 [N, 2] in degrees, NaN where they carry none.
         shard_sizes: patches in each shard.
         shard_of: number of the shard, by row.
+        held_out: whether that shard is one for validation, bool [N].
     """
 
     def __init__(self, paths: Sequence[Path], tables: Sequence[Members] | None = None) -> None:
@@ -140,6 +142,8 @@ class Shards:
         ]
         self.lonlat: Tensor = torch.tensor(places, dtype=torch.float64).reshape(-1, 2)
         self.shard_of = np.repeat(np.arange(len(self.paths)), self.shard_sizes)
+        held_out = torch.tensor([VALIDATION in path.name for path in self.paths], dtype=torch.bool)
+        self.held_out = held_out[torch.from_numpy(self.shard_of)]
         self._offsets = np.array([offset for table in tables for offset in table.offsets], dtype=np.int64)
         self._sizes = np.array([size for table in tables for size in table.sizes], dtype=np.int64)
 

@@ -28,8 +28,10 @@ class Source(Protocol):
         names: file names, by row.
         lonlat: places that lie beside the patches, float64 [N, 2] in degrees, NaN where there are none.
         shard_sizes: how many rows lie together, in order; the unit of shuffling.
+        held_out: rows that were put aside for validation when the shards were written, bool [N].
     """
 
+    held_out: Tensor
     names: list[str]
     lonlat: Tensor
     shard_sizes: list[int]

@@ -192,6 +192,6 @@ def collect_stream(urls: Sequence[str], index: Index, *, bands: int, split: Spli
     )
     first = [data for (_, data), _ in zip(patches_of(urls[0]), range(3), strict=False)]
     form = form_of(first, [f"patch {number} of {urls[0]}" for number in range(len(first))], bands)
-    held_out = split.validation(index.lonlat, index.names)
+    held_out = split.validation(index.lonlat, index.names, torch.zeros(len(index.names), dtype=torch.bool))
     rows = torch.arange(len(index.names))
     return StreamCollection(urls, index, form, rows[~held_out], rows[held_out])

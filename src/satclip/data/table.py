@@ -14,13 +14,19 @@ from satclip.data.split import block_split, random_split
 from satclip.sphere import check_lonlat
 
 log = logging.getLogger(__name__)
-SPLITS = ("block", "random")
+SPLITS = ("block", "random", "stored")
 OLD_MIRROR = 94_164  # patches of S2-100K that an older mirror holds of the 100,000 in its index
 
 
 @dataclass(frozen=True)
 class Split:
-    """How validation is chosen: "block" for whole cells of `degrees`, "random" for patches; about `fraction` of all."""
+    """How validation is chosen.
+
+    Attributes:
+        kind: "block" for whole cells of `degrees`, "random" for patches, "stored" for what lies in shards of that name.
+        fraction: about how much of all; not for "stored".
+        degrees: side of a cell.
+    """
 
     kind: str
     fraction: float
@@ -28,15 +34,22 @@ class Split:
 
     def __post_init__(self) -> None:
         if self.kind not in SPLITS:
-            raise ValueError(f"dataset.split is {' or '.join(SPLITS)}, got {self.kind!r}")
+            raise ValueError(f"dataset.split is one of {', '.join(SPLITS)}, got {self.kind!r}")
 
-    def validation(self, lonlat: Tensor, names: Sequence[str]) -> Tensor:
-        """True for validation, by place [N, 2] or by name -> bool [N].
+    def validation(self, lonlat: Tensor, names: Sequence[str], stored: Tensor) -> Tensor:
+        """True for validation, by place [N, 2], by name or as stored, bool [N] -> bool [N].
 
         Raises:
-            ValueError: all patches lie in one block.
+            ValueError: all patches lie in one block, or there is no stored split.
         """
-        if self.kind == "random":
+        if self.kind == "stored":
+            if stored.all() or not stored.any():
+                raise ValueError(
+                    "dataset.split=stored needs shards called validation-*.tar beside others, as "
+                    "scripts/write_shards.py writes them; else give block or random"
+                )
+            chosen = stored
+        elif self.kind == "random":
             chosen = random_split(names, self.fraction)
         else:
             chosen = block_split(lonlat, self.fraction, self.degrees)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -76,6 +76,25 @@ def opened(url: str) -> Iterator[IO[bytes]]:
     else:
         with webdataset.gopen(url) as stream:
             yield stream
+
+
+def parts_address(url: str) -> str | None:
+    """Where parts of a file on the web can be asked for: what `url` leads to, or None where there are no parts.
+
+    A hub sends every request on to another server; asking it a thousand times for one file would be refused.
+
+    Raises:
+        FileNotFoundError: the server says that there is no such thing.
+        OSError: it cannot be had in spite of several attempts.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            answer = _asked(url, 0, 0)
+            answer.close()
+            return urljoin(url, answer.geturl() or url) if answer.status == 206 else None
+        except HTTPError as error:
+            _wait(url, attempt, error)
+    raise OSError(f"{url}: no answer in {ATTEMPTS} attempts; is the network up?")
 
 
 def fetch_part(url: str, start: int, length: int) -> bytes | None:

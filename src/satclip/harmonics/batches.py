@@ -8,6 +8,7 @@ times slower, to the same 1e-13.
 from functools import lru_cache
 from threading import Lock
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,22 +22,23 @@ except ImportError:
     sphericart = None
 
 SPHERICART_POLYS = 64  # exact to 1e-13 up to here; at 100 its float64 is wrong on the date line, by more than 1
-_BLOCK_NUMBERS = 2**17  # float64 numbers of a block: 1 MiB, which the second-level cache of a core holds
+_BLOCK_NUMBERS = 2**17  # float64 numbers of a block: 1 MiB, which a core keeps in its second-level cache
+_NUMPY_FLOATS = {torch.float16: np.float16, torch.float32: np.float32, torch.float64: np.float64}
 _LOCK = Lock()  # a calculator has scratch memory of its own
 
 
 def many_harmonics(lonlat: Tensor, tables: HarmonicTables, calculation: str, dtype: torch.dtype) -> Tensor:
     """As `evaluate_harmonics`, for places on the CPU and without a gradient: [N, 2] -> [N, L * L] in `dtype`."""
     with torch.no_grad():
-        if sphericart is None or len(tables.orders) > SPHERICART_POLYS or calculation == "closed-form":
-            return by_torch(lonlat, tables, dtype)
-        return by_sphericart(lonlat, len(tables.orders), calculation, dtype)
+        exact = len(tables.orders) <= SPHERICART_POLYS and dtype in _NUMPY_FLOATS and calculation != "closed-form"
+        if sphericart is not None and exact:
+            return by_sphericart(lonlat, len(tables.orders), calculation, dtype)
+        return by_torch(lonlat, tables, dtype)
 
 
 def by_torch(lonlat: Tensor, tables: HarmonicTables, dtype: torch.dtype) -> Tensor:
     """Evaluate the series block by block: [N, 2] -> [N, L * L] in `dtype`."""
-    dim, rows = len(tables.legendre_row), _block_rows(len(tables.orders))
-    features = lonlat.new_empty(dim, len(lonlat), dtype=dtype).T
+    features, rows = _empty(len(tables.legendre_row), len(lonlat), dtype).T, _block_rows(len(tables.orders))
     for part, block in zip(torch.split(lonlat, rows), torch.split(features, rows), strict=True):
         block.copy_(evaluate_harmonics(part, tables, dtype))
     return features
@@ -47,11 +49,18 @@ def by_sphericart(lonlat: Tensor, legendre_polys: int, calculation: str, dtype: 
     antipodes = unit_vectors(lonlat.detach().double()).neg_()  # where degree l has (-1)^l times its value
     if dtype == torch.float64:
         return _sphericart_block(antipodes, legendre_polys, calculation)
-    features = lonlat.new_empty(len(lonlat), legendre_polys**2, dtype=dtype)
-    rows = _block_rows(legendre_polys)
+    # numpy casts in this thread: torch's threads beside sphericart's would wait for each other on the same cores.
+    features, rows = _empty(len(lonlat), legendre_polys**2, dtype), _block_rows(legendre_polys)
     for part, block in zip(torch.split(antipodes, rows), torch.split(features, rows), strict=True):
-        block.copy_(_sphericart_block(part, legendre_polys, calculation))
+        block.numpy()[:] = _sphericart_block(part, legendre_polys, calculation).numpy()
     return features
+
+
+def _empty(rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+    """Allocate by way of numpy, which asks Linux for huge pages: first touching a page costs more than filling it."""
+    if dtype not in _NUMPY_FLOATS:
+        return torch.empty(rows, columns, dtype=dtype)
+    return torch.from_numpy(np.empty((rows, columns), dtype=_NUMPY_FLOATS[dtype]))
 
 
 def _block_rows(legendre_polys: int) -> int:

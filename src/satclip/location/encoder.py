@@ -72,7 +72,7 @@ class LocationEncoder(HubFolder):
     def _block_rows(self, device: torch.device) -> int:
         """Places of a block: few enough for a CPU's cache, enough to keep a GPU busy."""
         if device.type == "cpu":
-            return min(max(2**21 // self.encoding.dim, 256), 4096)
+            return min(max(2**20 // self.encoding.dim, 256), 1024)
         return min(max(2**25 // self.encoding.dim, 2048), 65536)
 
 

@@ -1,0 +1,50 @@
+"""Which checkpoint to go on from."""
+
+import logging
+import pickle
+import zipfile
+from pathlib import Path
+
+import torch
+
+log = logging.getLogger(__name__)
+NEEDED = ("state_dict", "optimizer_states", "loops", "global_step")
+
+
+def newest_readable(folder: Path) -> tuple[Path, int] | None:
+    """The checkpoint under `folder` that was written last and is whole, and its step; None where there is none.
+
+    A damaged one is stepped over with a warning.
+    """
+    written = [(path.stat().st_mtime_ns, path) for path in folder.rglob("*.ckpt")]
+    for _, path in sorted(written, reverse=True):
+        try:
+            return path, step_of(path)
+        except ValueError as error:
+            log.warning("%s; the one before it is tried", error)
+    return None
+
+
+def step_of(path: Path) -> int:
+    """The number of optimiser steps behind a checkpoint that a training can go on from.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is cut short or damaged, or holds weights alone.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no checkpoint {path}; ckpt_path=auto takes the newest in the run's own folder, ckpt_path=null begins anew"
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()  # reads all of it against its checksums, which torch.load does not
+        if broken is not None:
+            raise ValueError(f"{path} is damaged (checksum of {broken})")
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+    missing = [name for name in NEEDED if name not in checkpoint]
+    if missing:
+        raise ValueError(f"{path} holds no {', '.join(missing)}, so no training can go on from it")
+    return int(checkpoint["global_step"])
