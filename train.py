@@ -10,13 +10,13 @@ from satclip import options
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> dict[str, float]:
-    """Run one experiment; the imports that take seconds wait until its config has composed."""
-    from satclip import run
+    """Run one experiment, or one job of a multirun."""
+    from satclip import launch
 
-    return run.main(config)
+    return launch.main(config, script=__file__)
 
 
 if __name__ == "__main__":
     options.register()
-    sys.argv[1:] = options.quote_degrees(sys.argv[1:])
+    sys.argv[1:] = options.arguments(sys.argv[1:])
     main()

@@ -6,31 +6,25 @@ microseconds a place, from degrees to result. Nothing is fetched.
 
 import argparse
 import json
-import math
 import platform
-import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.polynomial import Legendre, Polynomial
+from contest import Job, Row, peak_mib, race, show
+from rivals import loop_job, scipy_job, sphericart_job
 from torch import Tensor
 from torch.nn import functional as F
 
 from satclip.harmonics import harmonic_tables
-from satclip.harmonics.batches import SPHERICART_POLYS, by_torch
+from satclip.harmonics.batches import by_torch
 from satclip.location.encoder import LocationEncoder
 from satclip.location.encodings import SphericalHarmonics
 from satclip.location.grid import encode_rows
 from satclip.location.networks import Siren
 from satclip.sphere import uniform_on_sphere
 
-Row = dict[str, Any]
-Job = Callable[[], object]
 LARGEST = 2**28  # float64 numbers of one result: 2 GiB
 BARE_ROWS = 16_384
 FLOATS = {"float32": torch.float32, "float64": torch.float64}
@@ -39,92 +33,6 @@ FLOATS = {"float32": torch.float32, "float64": torch.float64}
 def places(count: int) -> Tensor:
     """Even over the surface, float64 [count, 2]."""
     return uniform_on_sphere(count, torch.Generator().manual_seed(0))
-
-
-def race(jobs: dict[str, Job], repeats: int) -> dict[str, float]:
-    """Median seconds of each job, warm, run in turn; short jobs are looped up to a millisecond."""
-    seconds: dict[str, list[float]] = {name: [] for name in jobs}
-    loops = {}
-    for name, job in jobs.items():
-        job()
-        start = time.perf_counter()
-        job()
-        loops[name] = max(1, round(1e-3 / (time.perf_counter() - start)))
-    for _ in range(repeats):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            for _ in range(loops[name]):
-                job()
-            seconds[name].append((time.perf_counter() - start) / loops[name])
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
-def peak_mib(job: Job) -> int | None:
-    """MiB that a job holds at its highest, beyond what the process held before; Linux only."""
-    reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
-    if not reset.exists():
-        return None
-
-    def resident(field: str) -> int:
-        return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(field))
-
-    reset.write_text("5")
-    before = resident("VmRSS")
-    job()
-    return (resident("VmHWM") - before) // 1024
-
-
-def sphericart_job(lonlat: Tensor, count: int) -> Job | None:
-    """The fastest library, float64, from degrees; None where it is not installed or not exact."""
-    if count > SPHERICART_POLYS:
-        return None
-    try:
-        import sphericart
-    except ImportError:
-        return None
-    calculator, degrees = sphericart.SphericalHarmonics(count - 1), lonlat.numpy()
-
-    def job() -> object:
-        longitude, latitude = np.deg2rad(degrees).T
-        ring = np.cos(latitude)
-        vectors = np.stack((ring * np.cos(longitude), ring * np.sin(longitude), np.sin(latitude)), -1)
-        return calculator.compute(vectors)
-
-    return job
-
-
-def scipy_job(lonlat: Tensor, count: int) -> Job:
-    """scipy, every degree and order in one call."""
-    from scipy.special import sph_harm_y
-
-    degree = np.repeat(np.arange(count), np.arange(count) + 1)
-    order = np.arange(len(degree)) - degree * (degree + 1) // 2
-    longitude, latitude = np.deg2rad(lonlat.numpy()).T[..., None]
-    return lambda: sph_harm_y(degree, order, np.pi / 2 + latitude, longitude + np.pi)
-
-
-def loop_job(lonlat: Tensor, count: int) -> Job:
-    """A Python loop over (l, m) of expanded polynomials: how the reference does it."""
-    terms = []
-    for degree in range(count):
-        for order in range(-degree, degree + 1):
-            m = abs(order)
-            powers = Legendre.basis(degree).deriv(m).convert(kind=Polynomial).coef
-            log_norm = (
-                math.log((2 * degree + 1) / (2 * math.pi)) + math.lgamma(degree - m + 1) - math.lgamma(degree + m + 1)
-            )
-            terms.append((order, m, torch.from_numpy(powers * math.exp(log_norm / 2))))
-
-    def job() -> Tensor:
-        longitude, latitude = torch.deg2rad(lonlat).unbind(-1)
-        z, ring, features = latitude.sin(), latitude.cos(), []
-        for order, m, powers in terms:
-            polynomial = sum(power * z**k for k, power in enumerate(powers) if power)
-            wave = (m * longitude).sin() if order < 0 else (m * longitude).cos()
-            features.append(polynomial * ring**m * wave)
-        return torch.stack(features, -1)
-
-    return job
 
 
 def features_table(degrees: list[int], batches: list[int], repeats: int) -> list[Row]:
@@ -193,6 +101,17 @@ def encoder_table(degrees: list[int], batches: list[int], repeats: int) -> list[
     return table
 
 
+def forward_and_backward(model: Callable[[Tensor], Tensor], given: Tensor) -> None:
+    """One step without its optimiser."""
+    torch.autograd.backward(model(given).sum())
+
+
+def drain(model: LocationEncoder, lons: Tensor, lats: Tensor) -> None:
+    """Embed a grid and keep nothing, as one who writes rows to a file."""
+    for _ in encode_rows(model, lons, lats):
+        pass
+
+
 def training_table(degrees: list[int], batch: int, repeats: int) -> list[Row]:
     """Forward and backward of the encoder against its network on features that are already there."""
     table = []
@@ -200,8 +119,8 @@ def training_table(degrees: list[int], batch: int, repeats: int) -> list[Row]:
         model, lonlat = encoder(count, torch.float32).train(), places(batch)
         features = torch.randn(batch, count**2)
         jobs: dict[str, Job] = {
-            "encoder": lambda m=model, x=lonlat: m(x).sum().backward(),
-            "network": lambda m=model, x=features: m.network(x).sum().backward(),
+            "encoder": partial(forward_and_backward, model, lonlat),
+            "network": partial(forward_and_backward, model.network, features),
         }
         micro = {name: 1e6 * value / batch for name, value in race(jobs, repeats).items()}
         table.append({"L": count, "batch": batch, **micro, "encoder/network": micro["encoder"] / micro["network"]})
@@ -219,7 +138,7 @@ def grid_table(degrees: list[int], resolution: float, rows: int, repeats: int) -
         with torch.inference_mode():
             difference = (torch.cat(list(encode_rows(model, lons, lats))).flatten(0, 1) - model(lonlat)).abs().max()
             jobs: dict[str, Job] = {
-                "grid": lambda m=model: [block.shape for block in encode_rows(m, lons, lats)],
+                "grid": partial(drain, model, lons, lats),
                 "place_by_place": partial(model, lonlat),
             }
             micro = {name: 1e6 * value / len(lonlat) for name, value in race(jobs, repeats).items()}
@@ -235,22 +154,6 @@ def grid_table(degrees: list[int], resolution: float, rows: int, repeats: int) -
             }
         )
     return table
-
-
-def show(title: str, table: list[Row]) -> None:
-    """Print a table; what a row lacks is left blank."""
-    names = list(dict.fromkeys(name for row in table for name in row))
-    cells = [[_cell(row.get(name)) for name in names] for row in table]
-    widths = [max(len(line[i]) for line in [names, *cells]) for i in range(len(names))]
-    print(f"\n{title}")
-    for line in [names, *cells]:
-        print("  ".join(text.rjust(width) for text, width in zip(line, widths, strict=True)))
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.1e}" if 0 < value < 1e-3 else f"{value:.2f}" if value < 100 else f"{value:.0f}"
-    return "" if value is None else str(value)
 
 
 def main() -> None:

@@ -54,9 +54,7 @@ class FiniteLoss(L.Callback):
         """Look at the last step of an epoch that nothing validates."""
         self._look_at_pending(trainer)
 
-    def on_save_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Look at the step that is about to be saved."""
         self._look_at_pending(trainer)
 

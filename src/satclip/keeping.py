@@ -67,7 +67,7 @@ class Resumable(L.Callback):
         if number:
             trainer._logger_connector.update_train_step_metrics()  # comes after this hook, too late for this step
             self._save_and_stop(trainer, number)
-        elif self.every_n_steps and trainer.global_step % self.every_n_steps == 0 and not last:
+        elif not last and self._is_time(trainer):
             self._save(trainer)
 
     def on_validation_batch_end(
@@ -92,8 +92,9 @@ class Resumable(L.Callback):
         self._validation_due = False
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save, with the validation behind."""
-        self._save(trainer)
+        """Save, with the validation behind, unless `max_steps` ended the epoch early: that was saved as mid-epoch."""
+        if trainer.fit_loop.epoch_loop._num_ready_batches_reached():
+            self._save(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Whether the last epoch still wants its validation."""
@@ -102,6 +103,11 @@ class Resumable(L.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take that over."""
         self._validation_due = bool(state_dict["validation_due"])
+
+    def _is_time(self, trainer: L.Trainer) -> bool:
+        if trainer.global_step == trainer.max_steps:
+            return True
+        return self.every_n_steps is not None and trainer.global_step % self.every_n_steps == 0
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:

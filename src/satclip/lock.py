@@ -78,7 +78,7 @@ def _create(target: Path) -> bool:
 
 def _works(owner: dict[str, object], silence: float) -> bool:
     """Whether the process that claimed a folder still works there."""
-    if not owner or silence > DEAD and owner["host"] != socket.gethostname():
+    if not owner or (silence > DEAD and owner["host"] != socket.gethostname()):
         return False
     if owner["host"] == socket.gethostname():
         born = _born(int(str(owner["pid"])))

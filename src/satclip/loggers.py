@@ -3,25 +3,62 @@
 import logging
 import netrc
 import os
+import secrets
 import socket
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+import wandb
 from lightning.pytorch.loggers import Logger, WandbLogger
+
+from satclip import environment
 
 log = logging.getLogger(__name__)
 PATIENCE = 3.0  # seconds to wait for the server before a run goes offline
+INIT_PATIENCE = 20.0  # seconds to wait for a server that answers but does not begin the run
+RUN_ID = "run-id"  # file in the W&B folder
 
 
-def wandb_logger(*, save_dir: str, offline: bool | str = "auto", **options: Any) -> WandbLogger:
+class TolerantWandbLogger(WandbLogger):
+    """Lightning's, for which a W&B that fails in mid-run is worth a warning and not the run."""
+
+    _failed = False
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log, unless W&B has failed before."""
+        with self.tolerance():
+            if not self._failed:
+                super().log_metrics(metrics, step)
+
+    def log_hyperparams(self, params: Any) -> None:
+        """Log, unless W&B has failed before."""
+        with self.tolerance():
+            if not self._failed:
+                super().log_hyperparams(params)
+
+    @contextmanager
+    def tolerance(self) -> Iterator[None]:
+        """Whatever W&B raises in the block is logged, once."""
+        try:
+            yield
+        except Exception as error:
+            if not self._failed:
+                log.warning("W&B has failed (%s: %s); the run goes on without it", type(error).__name__, error)
+            self._failed = True
+
+
+def wandb_logger(*, save_dir: str, offline: bool | str = "auto", **options: Any) -> WandbLogger | None:
     """A W&B logger that is online where it can be and offline everywhere else, and says which.
+
+    A run that goes on in its folder goes on in its W&B run. None, with a warning, where W&B cannot write.
 
     Args:
         save_dir: folder that takes the run's files; made if missing.
-        offline: true, false, or "auto": online only with a key and a server that answers within three seconds.
+        offline: true, false, or "auto": online only with a key and a server that answers within seconds.
         options: handed to `lightning.pytorch.loggers.WandbLogger`.
 
     Raises:
@@ -30,25 +67,65 @@ def wandb_logger(*, save_dir: str, offline: bool | str = "auto", **options: Any)
     if offline not in (True, False, "auto"):
         raise ValueError(f"logger.wandb.offline takes auto, true or false, got {offline!r}")
     reason = _why_offline() if offline == "auto" else "logger.wandb.offline=true" if offline else None
-    Path(save_dir).mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("WANDB_SILENT", "true")  # its banner would tear the progress bar
-    if reason:
-        log.info("W&B runs offline (%s); the run lies in %s, `wandb sync` uploads it", reason, Path(save_dir, "wandb"))
+    try:
+        identity = _identity(Path(save_dir, "wandb"))
+    except OSError as error:
+        log.warning("W&B cannot write to %s (%s); the run goes on without it", Path(save_dir, "wandb"), error.strerror)
+        return None
+    settings = wandb.Settings(init_timeout=INIT_PATIENCE)
+    options = {"save_dir": save_dir, "settings": settings, **identity, **options}
+    if not reason:
+        logger = TolerantWandbLogger(mode="online", **options)
+        try:
+            _ = logger.experiment  # now, while going offline is still possible
+        except (wandb.errors.Error, OSError) as error:
+            if offline is False:
+                raise
+            reason = str(error).splitlines()[0]
+        else:
+            return logger
+    log.info("W&B runs offline (%s); the run lies in %s, `wandb sync` uploads it", reason, Path(save_dir, "wandb"))
     # The mode is said to wandb.init itself: it reads WANDB_MODE, which Lightning sets, only once in a process.
-    return WandbLogger(save_dir=save_dir, mode="offline" if reason else "online", **options)
+    return TolerantWandbLogger(mode="offline", **options)
+
+
+def forget_wandb_run(save_dir: str | Path) -> None:
+    """Have the next run in this folder begin a W&B run of its own."""
+    Path(save_dir, "wandb", RUN_ID).unlink(missing_ok=True)
 
 
 @contextmanager
 def closing_wandb(loggers: Sequence[Logger]) -> Iterator[None]:
-    """End the W&B run with the block, as finished or as failed; a sweep's next job would otherwise go on writing to it."""
+    """End the W&B run with the block, as finished or as failed; else the next job of a sweep would write on in it."""
     code = 1
     try:
         yield
         code = 0
     finally:
         for logger in loggers:
-            if isinstance(logger, WandbLogger):
-                logger.experiment.finish(exit_code=code)
+            if isinstance(logger, TolerantWandbLogger):
+                with logger.tolerance():
+                    logger.experiment.finish(exit_code=code)
+
+
+def _identity(folder: Path) -> dict[str, str]:
+    """The W&B run of this folder, made up where it has none; nothing where a W&B sweep has given one.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    if environment.rank() > 0:
+        return {}
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+    if "WANDB_RUN_ID" in os.environ or "WANDB_SWEEP_ID" in os.environ:
+        return {}
+    file = folder / RUN_ID
+    if not file.exists():
+        file.write_text(secrets.token_hex(4))
+    return {"id": file.read_text()}
 
 
 def _why_offline() -> str | None:

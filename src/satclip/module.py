@@ -53,6 +53,7 @@ class ContrastiveModule(L.LightningModule):
         self.model = TwoTowers(vision, location_encoder, temperature=temperature)
         self.model.logit_scale.requires_grad_(learn_temperature)
         self.loss = loss
+        self.parts = int(getattr(loss, "cached_batches", 1))
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.seed = seed
@@ -97,10 +98,9 @@ class ContrastiveModule(L.LightningModule):
 
     def _encode_in_parts(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Embeddings of the whole batch, the towers working on `loss.cached_batches` parts of it in turn."""
-        parts = int(self.loss.cached_batches)
-        if parts == 1:
+        if self.parts == 1:
             return self._encode(batch["image"], batch["lonlat"])
-        pieces = zip(batch["image"].chunk(parts), batch["lonlat"].chunk(parts), strict=True)
+        pieces = zip(batch["image"].chunk(self.parts), batch["lonlat"].chunk(self.parts), strict=True)
         return cached_embeddings(self._encode, pieces, self.model)
 
     def on_validation_epoch_end(self) -> None:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-
 from lightning.pytorch.plugins import TorchSyncBatchNorm
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -56,9 +55,6 @@ class _OverRanks(_BatchNorm):
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
         self.running_var.lerp_(variance.to(self.running_var.dtype), momentum)
 
-    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 - torch's name
-        """Anything with channels second."""
-
 
 def _over_ranks(kind: type[Any]) -> type[Any]:
     return kind if issubclass(kind, _OverRanks) else type(kind.__name__, (_OverRanks, kind), {})
@@ -70,5 +66,3 @@ def _sum_over_ranks(channels: Tensor) -> Tensor:
 
 def _along_channels(values: Tensor, like: Tensor) -> Tensor:
     return values.view(1, -1, *[1] * (like.ndim - 2))
-
-

@@ -5,16 +5,18 @@ follow from other choices are computed by resolvers instead of being written twi
 """
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn
 from hydra.errors import OverrideParseException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
+
+from satclip import environment, lock
 
 GROUP = "legendre_polys"
 DEGREES = range(1, 101)
@@ -28,6 +30,24 @@ def register() -> None:
     for degree in sorted(set(DEGREES) - set(FILES)):
         store.store(group=GROUP, name=str(degree), node={GROUP: degree}, package=PACKAGE)
     OmegaConf.register_new_resolver("channels", len, replace=True)
+    OmegaConf.register_new_resolver("started", environment.started, replace=True, use_cache=True)
+
+
+def arguments(given: Sequence[str]) -> list[str]:
+    """The command line as Hydra is to read it in this process: degrees quoted, one log file per rank.
+
+    Raises:
+        SystemExit: a degree is none, or torchrun was asked for a multirun.
+    """
+    quoted = quote_degrees(given)
+    if not environment.external():
+        return quoted
+    if environment.under_torchrun() and {"-m", "--multirun"} & set(quoted):
+        sys.exit(
+            "error: torchrun starts one run; `python train.py -m ... trainer=ddp` starts the processes of each job"
+        )
+    rank = environment.rank()
+    return quoted if rank == 0 else [*quoted, f"hydra.job.name=train_rank_{rank}", "hydra.output_subdir=null"]
 
 
 def quote_degrees(arguments: Sequence[str]) -> list[str]:
@@ -68,24 +88,33 @@ def _quoted(argument: str) -> str:
     return f"{GROUP}=" + ",".join(f"'{name}'" for name in names)
 
 
-class WritableOutput(Callback):
-    """Stops before anything is loaded where the output folder cannot be written (a Hydra callback)."""
+class OwnFolder(Callback):
+    """Stops before anything is loaded where the output folder cannot be written or is in use (a Hydra callback)."""
 
     def on_run_start(self, config: DictConfig, **_: object) -> None:
-        """Try the folder of a single run."""
-        _claim(Path(config.hydra.run.dir))
+        """Take the folder of a single run."""
+        _claim(Path(config.hydra.run.dir), "hydra.run.dir")
 
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
-        """Try the folder of a sweep."""
-        _claim(Path(config.hydra.sweep.dir))
+        """Take the folder of a sweep."""
+        _claim(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
+
+    def on_job_start(self, config: DictConfig, **_: object) -> None:
+        """Take the folder of a sweep's job, which may outlive the sweep on another machine."""
+        _claim(Path(config.hydra.runtime.output_dir), "hydra.sweep.dir")
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: object) -> None:
+        """Give it back."""
+        lock.release(Path(config.hydra.runtime.output_dir))
 
 
-def _claim(folder: Path) -> None:
+def _claim(folder: Path, option: str) -> None:
+    if environment.rank() > 0:
+        return  # rank 0 has done it
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        lock.claim(folder)
+    except BlockingIOError as error:
+        sys.exit(f"error: {error}; {option}=FOLDER sets another")
     except OSError as error:
-        sys.exit(
-            f"error: cannot write to the output folder {folder} ({error.strerror}); hydra.run.dir=FOLDER sets another"
-        )
+        sys.exit(f"error: cannot write to the output folder {folder} ({error.strerror}); {option}=FOLDER sets another")

@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.distributed.rendezvous import rendezvous
 
 
 def world_size() -> int:
@@ -56,6 +57,19 @@ def gather(rows: Tensor, held: Sequence[int] | None = None) -> Tensor:
         return rows
     gathered: Tensor = _Gather.apply(rows, list(held or counts(len(rows))))
     return gathered
+
+
+def agree(key: str, text: str) -> str:
+    """The text of whichever process asked first, by torchrun's own store: works before there is any group."""
+    store, _, _ = next(rendezvous("env://"))
+    first: bytes = store.compare_set(key, "", text)
+    return first.decode()
+
+
+def leave() -> None:
+    """Part for good: from here on every process is alone, and may end when it likes."""
+    if world_size() > 1:
+        dist.destroy_process_group()
 
 
 def _reduced(values: Tensor | int, operation: str) -> Tensor:

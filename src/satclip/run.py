@@ -1,5 +1,6 @@
 """One training run, from its config to its report."""
 
+import errno
 import logging
 import sys
 import warnings
@@ -15,40 +16,94 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
+from satclip import environment, outcome, ranks
+from satclip.csvlog import CsvLogger
 from satclip.data.datamodule import S2DataModule
-from satclip.loggers import closing_wandb
+from satclip.loggers import closing_wandb, forget_wandb_run
 from satclip.module import ContrastiveModule
+from satclip.norms import GlobalBatchNorm
 from satclip.report import FinalReport
+from satclip.resume import newest_readable, step_of
 from satclip.saving import AtomicCheckpointIO, plain
 
 log = logging.getLogger(__name__)
 PACKAGE = str(Path(__file__).parent)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def train(config: DictConfig) -> dict[str, float]:
     """Train what `config` describes and report on it; returns the metrics of the report and the validation."""
     check(config)
     quieten()
+    environment.leave_with_parent()
+    folder = Path(config.output_dir)
     resolved = plain(OmegaConf.to_container(config, resolve=True))
-    L.seed_everything(config.seed, workers=True)
+    checkpoint, step = begin(folder, config.ckpt_path)
+    set_precision(config.matmul_precision)
+    L.seed_everything(config.seed, workers=True, verbose=False)
     data: S2DataModule = instantiate(config.dataset)
     model: ContrastiveModule = instantiate(config.model)
     model.recipe = {"config": resolved, "vision": resolved["vision"]}
+    if config.compile:
+        model.compile_towers()
     callbacks: list[L.Callback] = [instantiate(node) for node in config.callbacks.values()]
-    loggers: list[Logger] = [instantiate(node) for node in config.logger.values()]
-    trainer: L.Trainer = instantiate(
-        config.trainer, callbacks=callbacks, logger=loggers or False, plugins=[AtomicCheckpointIO()]
-    )
+    loggers = connect(config.logger, step)
+    plugins = [AtomicCheckpointIO(), GlobalBatchNorm()]
+    trainer: L.Trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers or False, plugins=plugins)
     with closing_wandb(loggers):
         for logger in loggers:
             logger.log_hyperparams(resolved)
-        trainer.fit(model, data, ckpt_path=config.ckpt_path)
+        trainer.fit(model, data, ckpt_path=checkpoint)
+        ranks.leave()
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        if config.report is not None and trainer.is_global_zero:
-            restore_best(model, trainer)
-            report: FinalReport = instantiate(config.report)
-            metrics |= report(model.model, data, Path(config.output_dir), loggers, step=trainer.global_step)
+        if trainer.is_global_zero:
+            if config.report is not None:
+                restore_best(model, trainer)
+                report: FinalReport = instantiate(config.report)
+                metrics |= report(model.model, data, folder, loggers, step=trainer.global_step)
+            outcome.finish(folder, metrics)
     return metrics
+
+
+def begin(folder: Path, checkpoint: str | None) -> tuple[Path | None, int]:
+    """The checkpoint to go on from, and its step; (None, 0) to begin anew.
+
+    Raises:
+        FileNotFoundError: the checkpoint asked for is not there.
+        ValueError: it is damaged, or no training can go on from it.
+    """
+    found = None
+    if checkpoint == "auto":
+        found = newest_readable(folder)
+        log.info("going on from %s, step %d" if found else "no checkpoint under %s: a new run", *(found or [folder]))
+    elif checkpoint is not None:
+        found = Path(checkpoint), step_of(Path(checkpoint))
+    if environment.rank() == 0:
+        outcome.begin(folder)
+        if found is None:
+            forget_wandb_run(folder)
+    return found or (None, 0)
+
+
+def connect(nodes: DictConfig, step: int) -> list[Logger]:
+    """The loggers that can be had, ready to go on at `step`."""
+    loggers: list[Logger] = [logger for node in nodes.values() if (logger := instantiate(node)) is not None]
+    for logger in loggers:
+        if isinstance(logger, CsvLogger) and environment.rank() == 0:
+            logger.go_on_at(step)
+    return loggers
+
+
+def set_precision(matmul: str) -> None:
+    """How exactly a GPU multiplies float32: by the config, whatever the card is called.
+
+    Raises:
+        ValueError: it is none of torch's three words.
+    """
+    if matmul not in ("highest", "high", "medium"):
+        raise ValueError(f"matmul_precision takes highest, high (TF32) or medium (bfloat16), got {matmul}")
+    torch.set_float32_matmul_precision(matmul)
+    torch.backends.cudnn.allow_tf32 = matmul != "highest"
 
 
 def check(config: DictConfig) -> None:
@@ -74,6 +129,12 @@ def quieten() -> None:
     # Lightning 2.6 asks torch 2.14 in a way that torch 2.14 would rather not be asked.
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+    warnings.filterwarnings(
+        "ignore", message=".*recommended to use .*sync_dist=True.*"
+    )  # ours are numbers of all ranks
+    if environment.rank() > 0:
+        logging.getLogger().setLevel(logging.WARNING)
 
 
 def restore_best(model: ContrastiveModule, trainer: L.Trainer) -> None:
@@ -82,18 +143,23 @@ def restore_best(model: ContrastiveModule, trainer: L.Trainer) -> None:
     if keeper is not None and keeper.best_model_path:
         checkpoint = torch.load(keeper.best_model_path, map_location=model.device, weights_only=True)
         model.load_state_dict(checkpoint["state_dict"])
+        model.to(trainer.strategy.root_device)  # the end of the training has brought it back to the CPU
         log.info("best checkpoint: %s", keeper.best_model_path)
 
 
 def explain(error: BaseException) -> str | None:
-    """The message of an error that our own code raised on purpose, or None for a defect that wants its traceback."""
+    """The message of an error that says what to do next, or None for a defect that wants its traceback."""
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     raised_here = trace is not None and trace.tb_frame.f_code.co_filename.startswith(PACKAGE)
-    return str(error) if raised_here and isinstance(error, (ValueError, OSError, ImportError)) else None
+    if raised_here and isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in FULL:
+        return f"{error}; make room and go on with ckpt_path=auto: the checkpoints saved so far are whole"
+    return None
 
 
 def main(config: DictConfig) -> dict[str, float]:

@@ -83,6 +83,12 @@ def test_columns_that_can_only_be_latitude_longitude_are_told(run: Any) -> None:
     assert "longitude comes first" in outcome.err
 
 
+def test_a_single_slip_among_many_rows_is_no_swap(run: Any) -> None:
+    outcome = run("lon,lat\n" + "13.4,52.5\n" * 300 + "13.4,152.5\n")
+    assert "row 301: (13.4, 152.5)" in outcome.err
+    assert "look like" not in outcome.err
+
+
 def test_a_swap_is_not_suspected_where_the_rows_are_wrong_either_way(run: Any) -> None:
     assert "look like" not in run("lon,lat\n52.5,13.4\n-33.9,151.2\n170,5\n").err
 

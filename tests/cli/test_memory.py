@@ -25,7 +25,7 @@ peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM
 print(code, int(peak.split()[1]) // 1024)
 """
 SHORT, LONG = 150_000, 1_500_000
-WIDTH = 128  # the long table's embeddings alone are 730 MB
+WIDTH = 128  # the embeddings of the long table alone are 730 MB; allocators and read-ahead vary by 150
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_ten_times_the_rows_take_the_same_memory(source: str, target: str, wide_
         peaks.append(peak_megabytes("embed", str(path), "--model", wide_model, "-o", str(out)))
         path.unlink()
         out.unlink()
-    assert peaks[1] < peaks[0] + 100, f"{SHORT} rows took {peaks[0]} MB, {LONG} rows {peaks[1]} MB"
+    assert peaks[1] < peaks[0] + 250, f"{SHORT} rows took {peaks[0]} MB, {LONG} rows {peaks[1]} MB"
 
 
 def write(path: Path, rows: int) -> None:

@@ -6,8 +6,9 @@ import torch
 from scipy.ndimage import convolve1d
 from torch import Tensor
 
-from satclip.data.augment import Augmentation, blur, jitter
+from satclip.data.augment import BLUR, MOST_PIXELS, Augmentation, jitter
 from satclip.data.bands import ABSENT
+from satclip.data.hashing import uniform
 from satclip.sphere import great_circle_km
 
 IDS = torch.arange(64)
@@ -96,14 +97,24 @@ def test_every_epoch_and_seed_draws_anew() -> None:
 
 
 def test_the_blur_is_scipys_gaussian_of_three_taps_with_mirrored_edges() -> None:
-    noise = torch.rand(3, 2, 9, 7, dtype=torch.float64)
-    sigmas = torch.tensor([0.1, 0.7, 2.0], dtype=torch.float64)
-    for sigma, image, blurred in zip(sigmas, noise, blur(noise, sigmas), strict=True):
-        taps = np.exp(-0.5 * (np.arange(-1, 2) / float(sigma)) ** 2)
-        expected = image.numpy()
-        for axis in (1, 2):
-            expected = convolve1d(expected, taps / taps.sum(), axis=axis, mode="mirror")
-        np.testing.assert_allclose(blurred, expected, atol=1e-12)
+    noise = torch.randint(0, 60_000, (64, 2, 9, 9)).to(torch.uint16)
+    for low, high in ((0.1, 0.1), (0.7, 0.7), (2.0, 2.0), (0.1, 2.0)):
+        blurred = images(plain(9, blur_sigma=(low, high), scale=10_000.0), noise)
+        sigmas = low + (high - low) * uniform(0, 0, BLUR, IDS).double().numpy()
+        for sigma, image, found in zip(sigmas, noise, blurred, strict=True):
+            taps = np.exp(-0.5 * (np.arange(-1, 2) / sigma) ** 2)
+            expected = image.numpy().astype(np.float64) / 10_000
+            for axis in (1, 2):
+                expected = convolve1d(expected, taps / taps.sum(), axis=axis, mode="mirror")
+            np.testing.assert_allclose(found, expected, atol=3e-6)
+
+
+def test_a_batch_in_parts_is_the_batch_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = torch.randint(0, 60_000, (64, 2, 40, 40)).to(torch.uint16)
+    augmentation = plain(33, flips=True, rotate=True, blur_sigma=(0.1, 2.0))
+    whole = images(augmentation, raw)
+    monkeypatch.setitem(MOST_PIXELS, "cpu", 10_000)
+    assert torch.equal(images(augmentation, raw), whole)
 
 
 @pytest.mark.parametrize("latitude", [0.0, 60.0, -85.0])

@@ -3,17 +3,20 @@
 Every draw is a function of (seed, epoch, sample id), so it does not depend on batches, processes, workers or restarts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from satclip.data.bands import ABSENT
 from satclip.data.hashing import uniform
 from satclip.sphere import wrap_longitude
 
+# Patches are worked on a few at a time: on a processor what stays in its cache takes a quarter of the time, elsewhere
+# the intermediate results of a whole batch would take gigabytes.
+MOST_PIXELS = {"cpu": 1 << 20, "others": 1 << 27}
 TOP, LEFT, FLIP_ROWS, FLIP_COLUMNS, TURN, BLUR, EAST, NORTH = range(8)
 
 
@@ -50,25 +53,22 @@ class Augmentation:
         def draw(purpose: int) -> Tensor:
             return uniform(seed, epoch, purpose, ids)
 
-        top = (draw(TOP) * (raw.shape[-2] - self.image_size + 1)).long()
-        left = (draw(LEFT) * (raw.shape[-1] - self.image_size + 1)).long()
-        pixels = torch.arange(self.image_size, device=raw.device).expand(len(raw), -1)
-        rows, columns = pixels, pixels
-        if self.flips:
-            rows = torch.where(draw(FLIP_ROWS)[:, None] < 0.5, rows, self.image_size - 1 - rows)
-            columns = torch.where(draw(FLIP_COLUMNS)[:, None] < 0.5, columns, self.image_size - 1 - columns)
-        square = (-1, self.image_size, self.image_size)
-        down, across = rows[:, :, None].expand(square), columns[:, None, :].expand(square)
-        if self.rotate:
-            quarters = (draw(TURN) * 4).long()[:, None, None]
-            down, across = torch.where(quarters % 2 == 0, down, across), torch.where(quarters % 2 == 0, across, down)
-            across = torch.where((quarters == 1) | (quarters == 2), self.image_size - 1 - across, across)
-            down = torch.where((quarters == 2) | (quarters == 3), self.image_size - 1 - down, down)
-        source = (top[:, None, None] + down) * raw.shape[-1] + left[:, None, None] + across
-        images = self._bands(_pick(raw, source))
-        if self.blur_sigma is not None:
-            low, high = self.blur_sigma
-            images = blur(images, low + (high - low) * draw(BLUR))
+        source = self._source(raw, draw)
+        beside = self._beside(draw(BLUR))
+        images = self._room(raw)
+        held, bands = self._held(raw)
+        step = max(1, MOST_PIXELS.get(raw.device.type, MOST_PIXELS["others"]) // held[0].numel())
+        for first in range(0, len(raw), step):
+            some = slice(first, first + step)
+            pixels = _pick(held[some], source[some]).to(torch.float32)
+            if self.blur_sigma is not None:
+                pixels = smooth(smooth(pixels, beside[some], -2), beside[some], -1)
+            total = self.scale * (1 + 2 * beside[some, 0]) ** 2
+            for place, band in enumerate(bands):
+                if band == ABSENT:
+                    images[some, place] = 0.0
+                else:
+                    torch.div(pixels[:, band], total, out=images[some, place])
         return images, jitter(lonlat, 2 * torch.stack((draw(EAST), draw(NORTH)), -1) - 1, self.jitter_degrees)
 
     def validation(self, raw: Tensor) -> Tensor:
@@ -79,17 +79,52 @@ class Augmentation:
         """
         self._check(raw)
         top, left = (raw.shape[-2] - self.image_size) // 2, (raw.shape[-1] - self.image_size) // 2
-        return self._bands(raw[..., top : top + self.image_size, left : left + self.image_size])
-
-    def _bands(self, raw: Tensor) -> Tensor:
-        """Wanted bands in their order, divided by `scale`; absent ones are zero."""
-        if list(self.positions) == list(range(raw.shape[1])):
-            return raw.to(torch.float32) / self.scale
-        images = torch.zeros((len(raw), len(self.positions), *raw.shape[2:]), dtype=torch.float32, device=raw.device)
-        for band, position in enumerate(self.positions):
-            if position != ABSENT:
-                images[:, band] = raw[:, position]
+        images, (held, bands) = self._room(raw), self._held(raw)
+        for place, band in enumerate(bands):
+            inside = held[:, band, top : top + self.image_size, left : left + self.image_size]
+            images[:, place] = 0.0 if band == ABSENT else inside
         return images.div_(self.scale)
+
+    def _room(self, raw: Tensor) -> Tensor:
+        """Memory for the finished images, float32 [B, C, S, S]."""
+        shape = (len(raw), len(self.positions), self.image_size, self.image_size)
+        if raw.device.type == "cpu":  # numpy asks for huge pages: a first touch costs half of what it does in torch's
+            return torch.from_numpy(np.empty(shape, np.float32))
+        return torch.empty(shape, device=raw.device)
+
+    def _source(self, raw: Tensor, draw: Callable[[int], Tensor]) -> Tensor:
+        """Where in the patch each pixel of the crop lies, [B, S, S]; with a rim of one pixel if there is a blur."""
+        size, rim = self.image_size, 0 if self.blur_sigma is None else 1
+        top = (draw(TOP) * (raw.shape[-2] - size + 1)).long()[:, None, None]
+        left = (draw(LEFT) * (raw.shape[-1] - size + 1)).long()[:, None, None]
+        pixels = torch.arange(-rim, size + rim, device=raw.device).abs()
+        pixels = torch.where(pixels < size, pixels, 2 * (size - 1) - pixels)  # the rim mirrors what lies within
+        down, across = pixels[None, :, None], pixels[None, None, :]
+        if self.flips:
+            down = torch.where(draw(FLIP_ROWS)[:, None, None] < 0.5, down, size - 1 - down)
+            across = torch.where(draw(FLIP_COLUMNS)[:, None, None] < 0.5, across, size - 1 - across)
+        if self.rotate:
+            quarters = (draw(TURN) * 4).long()[:, None, None]
+            down, across = torch.where(quarters % 2 == 0, down, across), torch.where(quarters % 2 == 0, across, down)
+            across = torch.where((quarters == 1) | (quarters == 2), size - 1 - across, across)
+            down = torch.where((quarters == 2) | (quarters == 3), size - 1 - down, down)
+        return (top + down) * raw.shape[-1] + (left + across)
+
+    def _beside(self, draw: Tensor) -> Tensor:
+        """The Gaussian one pixel from its middle, where it is 1 in the middle: [B] -> [B, 1, 1, 1], 0 for no blur."""
+        low, high = self.blur_sigma or (0.0, 0.0)
+        return torch.exp(-0.5 / (low + (high - low) * draw).square())[:, None, None, None]
+
+    def _held(self, raw: Tensor) -> tuple[Tensor, list[int]]:
+        """The wanted bands that the files hold, [B, K, H, W], and which of them each wanted one is, or `ABSENT`."""
+        positions = [position for position in self.positions if position != ABSENT]
+        numbers = iter(range(len(positions)))
+        bands = [ABSENT if position == ABSENT else next(numbers) for position in self.positions]
+        if positions == list(range(raw.shape[1])):
+            return raw, bands
+        # torch indexes no uint16; as int16 the bits are the same.
+        plain = raw.view(torch.int16) if raw.dtype == torch.uint16 else raw
+        return plain[:, positions].view(raw.dtype), bands
 
     def _check(self, raw: Tensor) -> None:
         if min(raw.shape[-2:]) < self.image_size:
@@ -101,23 +136,20 @@ class Augmentation:
 
 def _pick(raw: Tensor, source: Tensor) -> Tensor:
     """The pixels at flat positions `source` [B, S, S] of every band, [B, K, H, W] -> [B, K, S, S]."""
-    # torch gathers no uint16; as int16 the bits are the same.
     plain = raw.view(torch.int16) if raw.dtype == torch.uint16 else raw
     positions = source.flatten(1)[:, None].expand(-1, raw.shape[1], -1)
     picked = plain.flatten(2).gather(2, positions).view(*raw.shape[:2], *source.shape[1:])
     return picked.view(raw.dtype)
 
 
-def blur(images: Tensor, sigma: Tensor) -> Tensor:
-    """3x3 Gaussian blur with one sigma [B] in pixels per image, edges mirrored: [B, C, H, W] -> [B, C, H, W]."""
-    beside = torch.exp(-0.5 / sigma.square())
-    beside = (beside / (1 + 2 * beside)).to(images.dtype)[:, None, None, None]
-    for axis in (-2, -1):
-        padded = F.pad(images, (0, 0, 1, 1) if axis == -2 else (1, 1, 0, 0), mode="reflect")
-        length = images.shape[axis]
-        sides = padded.narrow(axis, 0, length) + padded.narrow(axis, 2, length)
-        images = images * (1 - 2 * beside) + sides * beside
-    return images
+def smooth(images: Tensor, beside: Tensor, axis: int) -> Tensor:
+    """Each pixel plus `beside` times the sum of its two neighbours along an axis, which becomes shorter by the ends.
+
+    Only sums and products: a fused multiply-add would round differently where work is cut up differently.
+    """
+    length = images.shape[axis] - 2
+    sides = images.narrow(axis, 0, length) + images.narrow(axis, 2, length)
+    return sides.mul_(beside).add_(images.narrow(axis, 1, length))
 
 
 def jitter(lonlat: Tensor, step: Tensor, degrees: float) -> Tensor:

@@ -36,8 +36,8 @@ def decoding() -> Iterator[None]:
         yield
 
 
-def decode(data: bytes, *, bands: int, size: tuple[int, int] | None = None) -> Array:
-    """The pixels of a GeoTIFF, [bands, H, W], uint8 or uint16.
+def decode(data: bytes, *, bands: int, size: tuple[int, int] | None = None, out: Array | None = None) -> Array:
+    """The pixels of a GeoTIFF, [bands, H, W], uint8 or uint16; written to `out` where that is given.
 
     Raises:
         BadPatchError: it cannot be read, has another number of bands, another type or size, or holds next to
@@ -53,7 +53,9 @@ def decode(data: bytes, *, bands: int, size: tuple[int, int] | None = None) -> A
                 raise BadPatchError("dtype", f"values are {source.dtypes[0]}, not {' or '.join(DTYPES)}")
             if size is not None and source.shape != size:
                 raise BadPatchError("size", f"{source.height} x {source.width} pixels, not {size[0]} x {size[1]}")
-            pixels: Array = source.read()
+            if out is not None and out.dtype != source.dtypes[0]:
+                raise BadPatchError("dtype", f"values are {source.dtypes[0]}, not {out.dtype}")
+            pixels: Array = source.read(out=out)
             nothing = source.nodata
     except (RasterioError, OSError, struct.error) as error:
         raise BadPatchError("unreadable", str(error)) from None

@@ -31,16 +31,17 @@ class Form:
     size: tuple[int, int]
     dtype: str
 
-    def decode(self, data: bytes) -> Array:
-        """One patch of this form, [bands, H, W].
+    def room(self, count: int) -> Array:
+        """Memory for so many patches, [count, bands, H, W]."""
+        return np.empty((count, self.bands, *self.size), dtype=self.dtype)
+
+    def decode(self, data: bytes, out: Array) -> None:
+        """Decode one patch into `out`, [bands, H, W].
 
         Raises:
             BadPatchError: it has another form, or cannot be used at all.
         """
-        pixels = decode(data, bands=self.bands, size=self.size)
-        if pixels.dtype != self.dtype:
-            raise BadPatchError("dtype", f"values are {pixels.dtype}, not {self.dtype}")
-        return pixels
+        decode(data, bands=self.bands, size=self.size, out=out)
 
 
 def common_form(source: Source, rows: Sequence[int], bands: int) -> Form:
@@ -93,14 +94,14 @@ class Patches(Dataset[Batch]):
         return len(self.rows)
 
     def __getitem__(self, rows: Sequence[int]) -> Batch:
-        images = np.empty((len(rows), self.form.bands, *self.form.size), dtype=self.form.dtype)
+        images = self.form.room(len(rows))
         used: list[int] = []
         bad: list[tuple[str, str, str]] = []
         with decoding():
             for row in rows:
                 for candidate in self._candidates(row):
                     try:
-                        images[len(used)] = self.form.decode(self.source.read(candidate))
+                        self.form.decode(self.source.read(candidate), images[len(used)])
                     except BadPatchError as error:
                         bad.append((self.source.names[candidate], error.cause, str(error)))
                     else:
@@ -157,14 +158,14 @@ def decode_all(source: Source, form: Form, rows: Tensor) -> tuple[Tensor, Tensor
             f"{len(rows)} patches take {needed / 2**30:.0f} GiB decoded and the machine has {memory / 2**30:.0f} GiB; "
             "give dataset.keep_in_memory=false"
         )
-    images = np.empty(shape, dtype=form.dtype)
+    images = form.room(len(rows))
 
     def decode_chunk(first: int) -> tuple[list[int], list[tuple[str, str, str]]]:
         good, bad = [], []
         with decoding():
             for position, row in enumerate(rows[first : first + CHUNK].tolist(), first):
                 try:
-                    images[position] = form.decode(source.read(row))
+                    form.decode(source.read(row), images[position])
                     good.append(position)
                 except BadPatchError as error:
                     bad.append((source.names[row], error.cause, str(error)))

@@ -15,14 +15,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 from webdataset.tariterators import group_by_keys, tar_file_iterator
 
 from satclip.data.bad import Complaint
-from satclip.data.decode import Array, BadPatchError, decoding
+from satclip.data.decode import BadPatchError, decoding
 from satclip.data.hashing import hashed, shuffled
 from satclip.data.index import Index
 from satclip.data.loader import Loader, Plan
@@ -75,20 +74,20 @@ class Stream(IterableDataset[Batch]):
             OSError: there is hardly one among a great many.
         """
         rows: list[int] = []
-        images: list[Array] = []
+        images = self.form.room(self.batch_size)
         bad: list[Complaint] = []
         with decoding():
             while len(rows) < self.batch_size:
                 row, data = next(samples)
                 try:
-                    images.append(self.form.decode(data))
+                    self.form.decode(data, images[len(rows)])
                     rows.append(row)
                 except BadPatchError as error:
                     bad.append((self.names[row], error.cause, str(error)))
                     if len(bad) > 100 * self.batch_size:
                         raise OSError(f"{len(bad)} bad patches and {len(rows)} good ones, the last: {error}") from None
         ids = torch.tensor(rows)
-        return {"image": torch.from_numpy(np.stack(images)), "lonlat": self.lonlat[ids], "id": ids, "bad": bad}
+        return {"image": torch.from_numpy(images), "lonlat": self.lonlat[ids], "id": ids, "bad": bad}
 
     def _samples(self, reader: int) -> Iterator[tuple[int, bytes]]:
         """Rows and GeoTIFFs without end, in training mixed within a buffer."""

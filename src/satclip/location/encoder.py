@@ -70,9 +70,9 @@ class LocationEncoder(HubFolder):
         return self.network(self.encoding(lonlat, self.network.first.weight.dtype))
 
     def _block_rows(self, device: torch.device) -> int:
-        """Places of a block: few enough for a CPU's cache, enough to keep a GPU busy."""
+        """Places of a block: few enough to be cheap to hold, enough to be worth waking threads for."""
         if device.type == "cpu":
-            return min(max(2**20 // self.encoding.dim, 256), 1024)
+            return min(max(2**23 // self.encoding.dim, 512), 4096)
         return min(max(2**25 // self.encoding.dim, 2048), 65536)
 
 

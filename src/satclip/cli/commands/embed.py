@@ -75,6 +75,8 @@ def embed(
     options.check_output(output, _SUFFIXES, input_file=places)
     if workers and engine != "ray":
         raise click.BadParameter("only --engine ray has workers", param_hint="--workers")
+    if device == "mps" and engine == "ray":
+        raise click.BadParameter("workers of Ray have cpu or cuda: take --engine local", param_hint="--device")
     need("cli", "pyarrow")
     if engine == "ray":
         need("ray", "ray", "ray.data")

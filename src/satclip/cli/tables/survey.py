@@ -9,6 +9,7 @@ from satclip.cli.tables.places import Places
 from satclip.sphere import bad_lonlat
 
 SHOWN = 10
+_TYPING_ERRORS = 0.01  # fewer bad rows than this are slips, not a whole column in the wrong place
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Survey:
         rows: all of them.
         bad: those that are no (longitude, latitude).
         examples: number (the first row is 1), longitude and latitude of the first bad rows.
-        swapped: every finite row would be a place if latitude came first, and some row is none as it is.
+        swapped: every finite row would be a place if latitude came first, and more than a few are none as they are.
     """
 
     rows: int
@@ -65,4 +66,4 @@ def survey(places: Places) -> Survey:
             rows += len(lonlat)
             bad_rows += int(bad.sum())
             progress.advance(len(lonlat))
-    return Survey(rows, bad_rows, tuple(examples), swapped=finite_bad > 0 and fits_swapped)
+    return Survey(rows, bad_rows, tuple(examples), swapped=fits_swapped and finite_bad > _TYPING_ERRORS * rows)

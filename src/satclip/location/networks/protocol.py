@@ -20,7 +20,10 @@ class Network(Protocol):
         ...
 
     def rest(self, hidden: Tensor) -> Tensor:
-        """From what `first` gave, [..., first.out_features], to the embedding [..., out_dim]."""
+        """From what `first` gave, [..., first.out_features], to the embedding [..., out_dim].
+
+        May overwrite `hidden` where no gradient is recorded.
+        """
         ...
 
     def __call__(self, features: Tensor) -> Tensor:

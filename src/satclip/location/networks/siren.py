@@ -68,7 +68,9 @@ class Siren(nn.Module):
     def _sine(self, argument: Tensor, omega: float) -> Tensor:
         if self.training and self.dropout:
             argument = F.dropout(argument, self.dropout)
-        return torch.sin(argument if omega == 1 else omega * argument)
+        if torch.is_grad_enabled():
+            return torch.sin(omega * argument)
+        return argument.mul_(omega).sin_()  # in place: fresh memory costs as much as the sine
 
 
 def _initialise(layer: nn.Module, bound: float) -> None:

@@ -1,0 +1,54 @@
+"""What a process knows of the others of its run before they can speak, from the variables that its launcher set."""
+
+import logging
+import os
+import threading
+import time
+from datetime import datetime
+
+log = logging.getLogger(__name__)
+
+
+def rank() -> int:
+    """Which process of a run this is, whoever started it: torchrun, Lightning or srun; 0 for one alone."""
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
+        if name in os.environ:
+            return int(os.environ[name])
+    return 0
+
+
+def under_torchrun() -> bool:
+    """Whether torchrun started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def external() -> bool:
+    """Whether the processes of a run are all started from outside, by torchrun or by srun."""
+    return under_torchrun() or int(os.environ.get("SLURM_NTASKS", 1)) > 1
+
+
+def started(pattern: str) -> str:
+    """When this run began, by `strftime`: the same on every process that torchrun started."""
+    now = datetime.now().astimezone().strftime(pattern)
+    if not under_torchrun():
+        return now
+    from satclip import ranks
+
+    return ranks.agree(f"satclip {pattern}", now)
+
+
+def leave_with_parent() -> None:
+    """End this process, if Lightning started it as one of several ranks, when the one that did is gone.
+
+    It may be waiting for that one in a collective, which on a GPU can take minutes to notice.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        log.error("rank 0 (process %d) is gone; rank %d ends", parent, rank())
+        os._exit(1)
+
+    if rank() > 0 and not external():
+        threading.Thread(target=watch, daemon=True, name="parent").start()

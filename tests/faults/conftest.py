@@ -1,0 +1,168 @@
+"""Small runs, here or in processes of their own, and the table of what each fault cost."""
+
+import csv
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from satclip import options, run
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parents[1]
+TABLE = pytest.StashKey[list[tuple[str, str, str]]]()
+
+
+@pytest.fixture(autouse=True)
+def injections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Configs may name the callbacks of injections.py."""
+    monkeypatch.syspath_prepend(HERE)
+
+
+@pytest.fixture
+def small(imagery: Path) -> list[str]:
+    """The main job in miniature, with dropout and augmentation: six steps an epoch, five batches of validation."""
+    return [
+        "experiment=blue_marble", f"dataset.root={imagery}", "dataset.places=400", "dataset.patch_size=20",
+        "dataset.kilometres_per_pixel=20.0", "dataset.image_size=16", "dataset.batch_size=60", "dataset.flips=true",
+        "dataset.jitter_degrees=0.1", "dataset.val_fraction=0.2", "vision.width=4", "pe_type.hidden_dim=16",
+        "pe_type.dropout=0.1", "embedding_dim=8", "legendre_polys=5", "trainer.log_every_n_steps=1",
+        "~callbacks.progress", "+trainer.enable_progress_bar=false", "report=null",
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def train(small: list[str]) -> Callable[..., dict[str, float]]:
+    """A run in this process."""
+
+    def train_here(folder: Path, *overrides: str) -> dict[str, float]:
+        return run.train(options.compose(PROJECT / "conf", [*small, f"output_dir={folder}", *overrides]))
+
+    return train_here
+
+
+@dataclass
+class Process:
+    """`python train.py ...`, or any other command, with what it says in a file."""
+
+    command: list[str]
+    said_in: Path
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] = field(init=False)
+    begun: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.begun = time.monotonic()
+        with self.said_in.open("wb") as file:
+            self.process = subprocess.Popen(
+                self.command, stdout=file, stderr=subprocess.STDOUT, env=self.environment, start_new_session=True
+            )
+
+    @property
+    def said(self) -> str:
+        """Everything so far."""
+        return self.said_in.read_text(errors="replace")
+
+    def end(self, code: int | None = None, timeout: float = 120) -> float:
+        """Wait for its end, which must have that code; how long it took from its beginning."""
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"still running after {timeout} seconds:\n{self.said}")
+        assert code is None or self.process.returncode == code, self.said
+        return time.monotonic() - self.begun
+
+    def wait_for(self, condition: Callable[[], bool], timeout: float = 120) -> None:
+        """Wait until something has come true while it runs."""
+        until = time.monotonic() + timeout
+        while not condition():
+            assert self.process.poll() is None, self.said
+            assert time.monotonic() < until, self.said
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def start(small: list[str], tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """Start `python train.py` of the small run in a process of its own; `command` puts another one before train.py."""
+    started: list[Process] = []
+
+    def begin(*overrides: str, command: tuple[str, ...] = (sys.executable,), **environment: str) -> Process:
+        surroundings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE), **environment}
+        line = [*command, str(PROJECT / "train.py"), *small, *overrides]
+        started.append(Process(line, tmp_path / f"said_{len(started)}.txt", surroundings))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        if process.process.poll() is None:
+            os.killpg(process.process.pid, 9)
+
+
+@pytest.fixture
+def ledger(pytestconfig: pytest.Config) -> Callable[[str, str, str], None]:
+    """Note a fault, what was lost by it, and how long it took to recover."""
+
+    def note(fault: str, lost: str, recovery: str) -> None:
+        pytestconfig.stash.setdefault(TABLE, []).append((fault, lost, recovery))
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """The table."""
+    rows = config.stash.get(TABLE, [])
+    if not rows:
+        return
+    table = [("fault", "what was lost", "time to recover"), *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(3)]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in table]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    terminalreporter.section("what faults cost")
+    for line in lines:
+        terminalreporter.write_line(line)
+
+
+def weights_of(path: Path) -> dict[str, Any]:
+    """What a training has learnt and where it stands, of a checkpoint."""
+    checkpoint: dict[str, Any] = torch.load(path, weights_only=True)
+    return {part: checkpoint[part] for part in ("global_step", "state_dict", "optimizer_states", "lr_schedulers")}
+
+
+def logged(folder: Path, column: str) -> list[tuple[int, float]]:
+    """What a run logged of one metric, by step."""
+    with (folder / "csv" / "metrics.csv").open(newline="") as file:
+        return [(int(row["step"]), float(row[column])) for row in csv.DictReader(file) if row.get(column)]
+
+
+@pytest.fixture
+def assert_same_run() -> Callable[[Path, Path], None]:
+    """Two runs ended in the same weights, bit for bit, and logged the same losses at the same steps."""
+
+    def check(first: Path, second: Path) -> None:
+        for name in ("last.ckpt", "best.ckpt"):
+            one, other = (weights_of(folder / "checkpoints" / name) for folder in (first, second))
+            torch.testing.assert_close(one, other, rtol=0, atol=0)
+        for column in ("train/loss", "val/loss", "val/image_to_location/top10"):
+            assert logged(first, column) == logged(second, column), column
+
+    return check
+
+
+@pytest.fixture
+def steps_of() -> Callable[[Path], int]:
+    """How many steps a run has logged."""
+
+    def count(folder: Path) -> int:
+        try:
+            return len(logged(folder, "train/loss"))
+        except FileNotFoundError:
+            return 0
+
+    return count

@@ -1,0 +1,49 @@
+"""Callbacks that hurt a run at an exact moment, named in its config by `+callbacks.hurt._target_=injections.NAME`."""
+
+import os
+import signal
+import time
+from typing import Any
+
+import lightning as L
+import torch
+
+
+class SignalAt(L.Callback):
+    """Sends this very process a signal, in a training step or in the first batch of the validation after it."""
+
+    def __init__(self, step: int, name: str = "SIGTERM", moment: str = "step", rank: int = 0) -> None:
+        self.step, self.signal, self.moment, self.rank = step, signal.Signals[name], moment, rank
+
+    def _hit(self, trainer: L.Trainer, step: int, moment: str) -> None:
+        if (step, moment, trainer.global_rank) == (self.step, self.moment, self.rank):
+            os.kill(os.getpid(), self.signal)
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        self._hit(trainer, trainer.global_step + 1, "step")
+
+    def on_validation_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        self._hit(trainer, trainer.global_step, "validation")
+
+
+class NanAt(L.Callback):
+    """Puts one NaN into the images of a step, as a broken sensor would."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: dict[str, torch.Tensor], batch_idx: int
+    ) -> None:
+        if trainer.global_step + 1 == self.step:
+            batch["image"][0, 0, 0, 0] = torch.nan
+
+
+class Slow(L.Callback):
+    """Takes its time over every step, so that others can come in between."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        time.sleep(self.seconds)
