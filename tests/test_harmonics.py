@@ -156,6 +156,15 @@ def test_many_places_get_the_same_harmonics_as_a_few(count, calculation, dtype):
     torch.testing.assert_close(many.double(), exact, atol=1e-12 if dtype == torch.float64 else 1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("count", [40, 64, 100])
+def test_float32_features_hold_no_subnormal_numbers(count):
+    """Near a pole cos(latitude)^m leaves float32's normal range, and processors slow down on what lies below it."""
+    latitude = torch.linspace(-90, 90, 721, dtype=torch.float64)
+    places = torch.stack((torch.full_like(latitude, 33.3), latitude), -1)
+    features = many_harmonics(places, harmonic_tables(count), "orthonormal", torch.float32).abs()
+    assert not ((features > 0) & (features < torch.finfo(torch.float32).tiny)).any()
+
+
 def test_many_places_need_no_library(monkeypatch):
     monkeypatch.setattr(batches, "sphericart", None)
     places = uniform_on_sphere(1000, torch.Generator().manual_seed(6))

@@ -45,9 +45,10 @@ def holds_job(folder: Path, options: Sequence[str]) -> bool:
         before = json.loads((folder / JOB).read_text())["options"]
     except FileNotFoundError:
         return False
-    if sorted(before) != sorted(options):
+    then, now = sorted({*before} - {*options}), sorted({*options} - {*before})
+    if then or now:
         raise ValueError(
-            f"{folder} holds the job `{' '.join(before)}`, not `{' '.join(options)}`; "
+            f"{folder} holds another job: it was begun with `{' '.join(then)}`, this one has `{' '.join(now)}`; "
             "give another hydra.sweep.dir, or the options this sweep was begun with"
         )
     return True

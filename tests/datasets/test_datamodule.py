@@ -150,6 +150,18 @@ def test_real_sentinel_2_patches_become_reflectance_of_thirteen_bands(shared: Pa
     assert torch.allclose(batch["lonlat"][0], places.lonlat[places.names.index(name)], atol=0.05)
 
 
+def test_a_choice_of_bands_is_what_all_bands_give_of_them(shared: Path) -> None:
+    def first(bands: list[str], **options: Any) -> torch.Tensor:
+        data = S2DataModule(shared / "data" / "s2_patches", bands=bands, batch_size=8, num_workers=0, **options)
+        data.setup()
+        return data.transform(next(iter(data.train_dataloader())), epoch=0)["image"]
+
+    everything, some = first(["B01", "B02", "B03", "B04"]), first(["B04", "B10", "B02"])
+    assert torch.equal(some[:, [0, 2]], everything[:, [3, 1]])
+    assert not some[:, 1].any()
+    assert torch.equal(first(["B04", "B10", "B02"], keep_in_memory=True), some)
+
+
 def test_blue_marble_is_written_and_read_in_one_go(tmp_path: Path) -> None:
     data = BlueMarbleDataModule(
         tmp_path / "bm", places=300, patch_size=16, image_size=12, batch_size=32, keep_in_memory=True

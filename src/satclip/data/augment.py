@@ -25,7 +25,7 @@ class Augmentation:
     """What is done to a training batch; validation gets the centre crop, the bands and the scale only.
 
     Attributes:
-        positions: where each wanted band lies in the file, `ABSENT` for one to be filled with zeros.
+        places: number of each wanted band among those decoded, `ABSENT` for one to be filled with zeros.
         image_size: pixels of the crop, both ways.
         scale: raw values are divided by it.
         flips: mirror at random, both ways.
@@ -34,7 +34,7 @@ class Augmentation:
         jitter_degrees: places move by up to so many degrees of latitude each way, and as many kilometres east or west.
     """
 
-    positions: Sequence[int]
+    places: Sequence[int]
     image_size: int
     scale: float
     flips: bool = True
@@ -56,15 +56,14 @@ class Augmentation:
         source = self._source(raw, draw)
         beside = self._beside(draw(BLUR))
         images = self._room(raw)
-        held, bands = self._held(raw)
-        step = max(1, MOST_PIXELS.get(raw.device.type, MOST_PIXELS["others"]) // held[0].numel())
+        step = max(1, MOST_PIXELS.get(raw.device.type, MOST_PIXELS["others"]) // raw[0].numel())
         for first in range(0, len(raw), step):
             some = slice(first, first + step)
-            pixels = _pick(held[some], source[some]).to(torch.float32)
+            pixels = _pick(raw[some], source[some]).to(torch.float32)
             if self.blur_sigma is not None:
                 pixels = smooth(smooth(pixels, beside[some], -2), beside[some], -1)
             total = self.scale * (1 + 2 * beside[some, 0]) ** 2
-            for place, band in enumerate(bands):
+            for place, band in enumerate(self.places):
                 if band == ABSENT:
                     images[some, place] = 0.0
                 else:
@@ -79,15 +78,15 @@ class Augmentation:
         """
         self._check(raw)
         top, left = (raw.shape[-2] - self.image_size) // 2, (raw.shape[-1] - self.image_size) // 2
-        images, (held, bands) = self._room(raw), self._held(raw)
-        for place, band in enumerate(bands):
-            inside = held[:, band, top : top + self.image_size, left : left + self.image_size]
+        images = self._room(raw)
+        for place, band in enumerate(self.places):
+            inside = raw[:, band, top : top + self.image_size, left : left + self.image_size]
             images[:, place] = 0.0 if band == ABSENT else inside
         return images.div_(self.scale)
 
     def _room(self, raw: Tensor) -> Tensor:
         """Memory for the finished images, float32 [B, C, S, S]."""
-        shape = (len(raw), len(self.positions), self.image_size, self.image_size)
+        shape = (len(raw), len(self.places), self.image_size, self.image_size)
         if raw.device.type == "cpu":  # numpy asks for huge pages: a first touch costs half of what it does in torch's
             return torch.from_numpy(np.empty(shape, np.float32))
         return torch.empty(shape, device=raw.device)
@@ -114,17 +113,6 @@ class Augmentation:
         """The Gaussian one pixel from its middle, where it is 1 in the middle: [B] -> [B, 1, 1, 1], 0 for no blur."""
         low, high = self.blur_sigma or (0.0, 0.0)
         return torch.exp(-0.5 / (low + (high - low) * draw).square())[:, None, None, None]
-
-    def _held(self, raw: Tensor) -> tuple[Tensor, list[int]]:
-        """The wanted bands that the files hold, [B, K, H, W], and which of them each wanted one is, or `ABSENT`."""
-        positions = [position for position in self.positions if position != ABSENT]
-        numbers = iter(range(len(positions)))
-        bands = [ABSENT if position == ABSENT else next(numbers) for position in self.positions]
-        if positions == list(range(raw.shape[1])):
-            return raw, bands
-        # torch indexes no uint16; as int16 the bits are the same.
-        plain = raw.view(torch.int16) if raw.dtype == torch.uint16 else raw
-        return plain[:, positions].view(raw.dtype), bands
 
     def _check(self, raw: Tensor) -> None:
         if min(raw.shape[-2:]) < self.image_size:

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from satclip.data.bands import Bands
 from satclip.data.hashing import shuffled
 from satclip.data.loader import Loader, Plan
 from satclip.data.order import TrainBatches, ValidationBatches, sizes_of
@@ -82,7 +83,7 @@ class Collection:
 
 
 def collect(
-    source: Source, root: Path, *, bands: int, split: Split, max_bad_fraction: float, keep_in_memory: bool
+    source: Source, root: Path, *, bands: Bands, split: Split, max_bad_fraction: float, keep_in_memory: bool
 ) -> Collection:
     """Find places, look at a few patches, decode all of them if they are to stay in memory, and split.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from satclip.data.augment import Augmentation
 from satclip.data.bad import BadPatches
-from satclip.data.bands import RGB, SENTINEL2_L2A, band_positions
+from satclip.data.bands import RGB, SENTINEL2_L2A, choose_bands
 from satclip.data.blue_marble import Recipe, write_blue_marble
 from satclip.data.collection import Collection, collect
 from satclip.data.loader import Loader, Plan
@@ -88,10 +88,9 @@ class S2DataModule(L.LightningDataModule):
         if not 0 <= max_bad_fraction < 1:
             raise ValueError(f"dataset.max_bad_fraction must be 0 or more and below 1, got {max_bad_fraction}")
         self.root = Path(root)
-        self.bands, self.file_bands = tuple(bands), tuple(file_bands)
-        positions = band_positions(self.bands, self.file_bands)
+        self.bands = choose_bands(list(bands), list(file_bands))
         sigma = None if blur_sigma is None else tuple(blur_sigma)
-        self.augmentation = Augmentation(positions, image_size, scale, flips, rotate, sigma, jitter_degrees)
+        self.augmentation = Augmentation(self.bands.places, image_size, scale, flips, rotate, sigma, jitter_degrees)
         self.split = Split(split, val_fraction, split_degrees)
         patterns = (urls,) if isinstance(urls, str) else tuple(urls or ())
         self.whereabouts = Whereabouts(self.root, patterns, hub, cache_gib, shuffle_window)
@@ -104,7 +103,7 @@ class S2DataModule(L.LightningDataModule):
     @property
     def channels(self) -> int:
         """Channels of an image as the towers get it."""
-        return len(self.bands)
+        return len(self.bands.places)
 
     @property
     def collection(self) -> Collection | StreamCollection:
@@ -133,12 +132,12 @@ class S2DataModule(L.LightningDataModule):
             return
         found = self.whereabouts.find()
         if isinstance(found, Streamed):
-            self._collection = collect_stream(found.urls, found.index, bands=len(self.file_bands), split=self.split)
+            self._collection = collect_stream(found.urls, found.index, bands=self.bands, split=self.split)
         else:
             self._collection = collect(
                 found,
                 self.root,
-                bands=len(self.file_bands),
+                bands=self.bands,
                 split=self.split,
                 max_bad_fraction=self.max_bad_fraction,
                 keep_in_memory=self.keep_in_memory,

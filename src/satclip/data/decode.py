@@ -1,7 +1,7 @@
 """One patch, from the bytes of its GeoTIFF to an array."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -36,8 +36,22 @@ def decoding() -> Iterator[None]:
         yield
 
 
-def decode(data: bytes, *, bands: int, size: tuple[int, int] | None = None, out: Array | None = None) -> Array:
-    """The pixels of a GeoTIFF, [bands, H, W], uint8 or uint16; written to `out` where that is given.
+def decode(
+    data: bytes,
+    *,
+    bands: int,
+    read: Sequence[int] | None = None,
+    size: tuple[int, int] | None = None,
+    out: Array | None = None,
+) -> Array:
+    """The pixels of a GeoTIFF, [bands, H, W], uint8 or uint16.
+
+    Args:
+        data: the file.
+        bands: how many it must hold.
+        read: positions of those that are wanted; None for all.
+        size: pixels down and across that it must have; None for any.
+        out: takes the pixels.
 
     Raises:
         BadPatchError: it cannot be read, has another number of bands, another type or size, or holds next to
@@ -55,7 +69,8 @@ def decode(data: bytes, *, bands: int, size: tuple[int, int] | None = None, out:
                 raise BadPatchError("size", f"{source.height} x {source.width} pixels, not {size[0]} x {size[1]}")
             if out is not None and out.dtype != source.dtypes[0]:
                 raise BadPatchError("dtype", f"values are {source.dtypes[0]}, not {out.dtype}")
-            pixels: Array = source.read(out=out)
+            indexes = None if read is None else [position + 1 for position in read]
+            pixels: Array = source.read(indexes, out=out)
             nothing = source.nodata
     except (RasterioError, OSError, struct.error) as error:
         raise BadPatchError("unreadable", str(error)) from None

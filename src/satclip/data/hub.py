@@ -21,17 +21,10 @@ def hub_shards(repository: str, kept: Path) -> list[str]:
     if kept.exists():
         known: list[str] = json.loads(kept.read_text())
         return known
+    require_hub()
     # Not among the imports above: it takes half a second, and only this needs it.
-    from huggingface_hub import HfApi, constants, hf_hub_url
+    from huggingface_hub import HfApi, hf_hub_url
 
-    try:
-        with urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=WAIT):
-            pass
-    except HTTPError:  # an answer, be it that it wants something else
-        pass
-    except (URLError, TimeoutError) as error:
-        # The hub's own client goes on trying for half a minute.
-        raise OSError(f"{constants.ENDPOINT} does not answer ({error})") from None
     try:
         files = HfApi().list_repo_files(repository, repo_type="dataset")
     except Exception as error:
@@ -41,3 +34,20 @@ def hub_shards(repository: str, kept: Path) -> list[str]:
     with atomic_file(kept) as part:
         part.write_text(json.dumps(urls))
     return urls
+
+
+def require_hub() -> None:
+    """Make sure that the hub answers; its own client goes on trying for half a minute.
+
+    Raises:
+        OSError: it does not.
+    """
+    from huggingface_hub import constants
+
+    try:
+        with urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=WAIT):
+            pass
+    except HTTPError:  # an answer, be it that it wants something else
+        pass
+    except (URLError, TimeoutError) as error:
+        raise OSError(f"{constants.ENDPOINT} does not answer ({error}); is the network up?") from None

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from satclip import ranks
+from satclip.data.bands import Bands
 from satclip.data.decode import Array, BadPatchError, decode, decoding
 from satclip.data.source import Source
 
@@ -25,31 +26,39 @@ CHUNK = 256  # patches that a thread decodes at a time
 
 @dataclass(frozen=True)
 class Form:
-    """What every patch must look like: bands, pixels down and across, uint8 or uint16."""
+    """What every patch must look like.
+
+    Attributes:
+        bands: how many it holds.
+        read: positions of those that are decoded.
+        size: pixels down and across.
+        dtype: uint8 or uint16.
+    """
 
     bands: int
+    read: tuple[int, ...]
     size: tuple[int, int]
     dtype: str
 
     def room(self, count: int) -> Array:
-        """Memory for so many patches, [count, bands, H, W]."""
-        return np.empty((count, self.bands, *self.size), dtype=self.dtype)
+        """Memory for so many patches, [count, K, H, W] where K bands are decoded."""
+        return np.empty((count, len(self.read), *self.size), dtype=self.dtype)
 
     def decode(self, data: bytes, out: Array) -> None:
-        """Decode one patch into `out`, [bands, H, W].
+        """Decode one patch into `out`, [K, H, W].
 
         Raises:
             BadPatchError: it has another form, or cannot be used at all.
         """
-        decode(data, bands=self.bands, size=self.size, out=out)
+        decode(data, bands=self.bands, read=self.read, size=self.size, out=out)
 
 
-def common_form(source: Source, rows: Sequence[int], bands: int) -> Form:
+def common_form(source: Source, rows: Sequence[int], bands: Bands) -> Form:
     """The form of most of the given patches; see `form_of`."""
     return form_of((source.read(row) for row in rows), [source.names[row] for row in rows], bands)
 
 
-def form_of(patches: Iterable[bytes], names: Sequence[str], bands: int) -> Form:
+def form_of(patches: Iterable[bytes], names: Sequence[str], bands: Bands) -> Form:
     """The form of most of some GeoTIFFs.
 
     Raises:
@@ -59,8 +68,8 @@ def form_of(patches: Iterable[bytes], names: Sequence[str], bands: int) -> Form:
     with decoding():
         for data, name in zip(patches, names, strict=True):
             try:
-                pixels = decode(data, bands=bands)
-                forms[Form(bands, (pixels.shape[1], pixels.shape[2]), str(pixels.dtype))] += 1
+                pixels = decode(data, bands=bands.held, read=bands.read)
+                forms[Form(bands.held, bands.read, (pixels.shape[1], pixels.shape[2]), str(pixels.dtype))] += 1
             except BadPatchError as error:
                 complaints.append(f"{name}: {error}")
     if not forms:
@@ -150,8 +159,7 @@ def decode_all(source: Source, form: Form, rows: Tensor) -> tuple[Tensor, Tensor
     Raises:
         ValueError: they do not fit into the machine's memory.
     """
-    shape = (len(rows), form.bands, *form.size)
-    needed = int(np.prod(shape, dtype=np.int64)) * np.dtype(form.dtype).itemsize
+    needed = len(rows) * form.room(1).nbytes
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > 0.8 * memory:
         raise ValueError(

@@ -21,6 +21,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from webdataset.tariterators import group_by_keys, tar_file_iterator
 
 from satclip.data.bad import Complaint
+from satclip.data.bands import Bands
 from satclip.data.decode import BadPatchError, decoding
 from satclip.data.hashing import hashed, shuffled
 from satclip.data.index import Index
@@ -178,7 +179,7 @@ class StreamCollection:
         return next(iter(Stream(self.urls, self.index, self.val_rows, self.form, plan, shuffle=False)))
 
 
-def collect_stream(urls: Sequence[str], index: Index, *, bands: int, split: Split) -> StreamCollection:
+def collect_stream(urls: Sequence[str], index: Index, *, bands: Bands, split: Split) -> StreamCollection:
     """Look at the first patches of the stream and split the index.
 
     Raises:

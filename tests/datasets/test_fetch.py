@@ -1,0 +1,141 @@
+"""`make data` against a hub on this machine that answers as Hugging Face's does."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from satclip.data.datamodule import S2DataModule
+
+MakeShards = Callable[..., Path]
+NAME, COMMIT = "torchgeo/s2-100k", "0123456789abcdef0123456789abcdef01234567"
+
+
+class Hub:
+    """Serves a folder as one data set."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.asked: list[str] = []
+        self.lie_about: str | None = None
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Answers, self))
+        self.http.daemon_threads = True
+        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+
+    def files(self) -> list[Path]:
+        return sorted(path for path in self.root.rglob("*") if path.is_file())
+
+    def about(self, path: Path) -> dict[str, Any]:
+        data, name = path.read_bytes(), str(path.relative_to(self.root))
+        digest = hashlib.sha256(data if name != self.lie_about else b"other").hexdigest()
+        entry: dict[str, Any] = {"type": "file", "path": name, "size": len(data), "oid": digest[:40]}
+        if path.suffix == ".tar":
+            entry["lfs"] = {"oid": digest, "size": len(data), "pointerSize": 134}
+        return entry
+
+
+class Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, hub: Hub, *args: Any) -> None:
+        self.hub = hub
+        super().__init__(*args)
+
+    def do_HEAD(self) -> None:
+        self.answer(body=False)
+
+    def do_GET(self) -> None:
+        self.answer(body=True)
+
+    def answer(self, *, body: bool) -> None:
+        path = unquote(urlsplit(self.path).path)
+        if path.startswith("/api/"):
+            entries = [self.hub.about(file) for file in self.hub.files()]
+            siblings = [{"rfilename": entry["path"]} for entry in entries]
+            info = {"id": NAME, "sha": COMMIT, "siblings": siblings, "private": False, "tags": [], "downloads": 0}
+            return self.send(
+                json.dumps(entries if "/tree/" in path else info).encode(), {"Content-Type": "application/json"}, body
+            )
+        if "/resolve/" not in path:
+            return self.send(b"", {}, body)
+        file = self.hub.root / path.split("/resolve/")[1].split("/", 1)[1]
+        data, headers = (
+            file.read_bytes(),
+            {"ETag": f'"{hashlib.sha256(file.read_bytes()).hexdigest()}"', "X-Repo-Commit": COMMIT},
+        )
+        if body:
+            self.hub.asked.append(file.name)
+        return self.send(data, headers, body)
+
+    def send(self, data: bytes, headers: dict[str, str], body: bool) -> None:
+        status = 200
+        if asked := self.headers.get("Range"):
+            data, status = data[int(asked.removeprefix("bytes=").split("-")[0]) :], 206
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(data))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if body:
+            self.wfile.write(data)
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def hub(tmp_path: Path, make_shards: MakeShards) -> Iterator[Hub]:
+    local = make_shards((9, 11, 3, 17))
+    (tmp_path / "hub" / "data").mkdir(parents=True)
+    for path in local.glob("*.tar"):
+        (tmp_path / "hub" / "data" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "hub" / "index.csv").write_bytes((local / "index.csv").read_bytes())
+    (tmp_path / "hub" / "README.md").write_text("about")
+    served = Hub(tmp_path / "hub")
+    yield served
+    served.http.shutdown()
+    served.http.server_close()
+
+
+def fetch(hub: Hub, project: Path, root: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(project / "scripts" / "fetch_s2_100k.py"), "--root", str(root), "--workers", "2"]
+    settings = {
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HOME": str(root.parent / "hf"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    return subprocess.run(
+        command, env={**os.environ, **settings}, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+@pytest.mark.slow
+def test_the_data_set_is_fetched_checked_and_trained_on(hub: Hub, project: Path, tmp_path: Path) -> None:
+    root = tmp_path / "s2_100k"
+    hub.lie_about = "data/shard-001.tar"
+    failed = fetch(hub, project, root)
+    assert failed.returncode == 1, failed.stderr
+    assert "damaged on the way and removed: data/shard-001.tar; run this again" in failed.stderr
+    assert not (root / "data").exists()
+    assert not list(root.glob("*.tar"))
+    hub.lie_about = None
+    hub.asked.clear()
+    done = fetch(hub, project, root)
+    assert done.returncode == 0, done.stderr
+    assert f"{root}: 40 patches" in done.stdout
+    assert hub.asked == ["shard-001.tar"]
+    names = ["a", "b", "c"]
+    data = S2DataModule(root, bands=names, file_bands=names, image_size=4, batch_size=6, num_workers=0, split="random")
+    data.setup()
+    assert len(data.train_lonlat) + len(data.val_lonlat) == 40
