@@ -35,7 +35,8 @@ def draw_map(places: Tensor, troubled: NDArray[np.bool_], path: Path) -> None:
     known = ~places.isnan().any(-1).numpy()
     turned = places.numpy().copy()
     turned[:, 0] = (turned[:, 0] - CENTRAL_MERIDIAN + 180) % 360 - 180
-    for chosen, colour, size in ((known & ~troubled, "#1f6f8b", 0.5), (known & troubled, "#d1495b", 4.0)):
+    dot = float(np.clip(20_000 / max(1, len(places)), 0.5, 12.0))
+    for chosen, colour, size in ((known & ~troubled, "#1f6f8b", dot), (known & troubled, "#d1495b", 3 * dot)):
         x, y = project(turned[chosen]).T
         axes.scatter(x, y, s=size, c=colour, linewidths=0, zorder=5)
     save(figure, path)
@@ -63,7 +64,7 @@ def draw_sheet(source: Source, bands: int, path: Path) -> None:
             slot += 1
             if slot == ACROSS * DOWN:
                 break
-    sheet.save(path)
+    sheet.crop((0, 0, ACROSS * SIDE, -(-max(1, slot) // ACROSS) * SIDE)).save(path)
 
 
 def named(report: Report) -> set[str]:

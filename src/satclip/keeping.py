@@ -44,18 +44,16 @@ class Resumable(L.Callback):
         self._signal = 0
         self._process = os.getpid()
         self._validation_due = False
+        self._making_up = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Listen for signals; make up for a validation that was cut short."""
         for number in STOP:
             signal.signal(number, self._note)
         if self._validation_due:
-            loop = trainer.fit_loop.epoch_loop.val_loop
-            loop._restarting = False
-            trainer.validating = True
-            loop.run()
-            trainer.training = True
-            self._validation_due = False
+            self._making_up = True
+            make_up_validation(trainer)
+            self._making_up = False
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -66,6 +64,9 @@ class Resumable(L.Callback):
         self._validation_due = last and trainer.fit_loop.epoch_loop._should_check_val_epoch()
         if number:
             trainer._logger_connector.update_train_step_metrics()  # comes after this hook, too late for this step
+            if last:
+                trainer.fit_loop.epoch_loop.batch_progress.increment_completed()
+                close_epoch(trainer)
             self._save_and_stop(trainer, number)
         elif not last and self._is_time(trainer):
             self._save(trainer)
@@ -80,11 +81,9 @@ class Resumable(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Stop where that was asked for; the validation is then made up for."""
-        if trainer.state.fn is TrainerFn.FITTING and (number := self._asked_of_any()):
-            # As at the end of the last training batch, from where Lightning goes on with the next epoch.
-            batches = trainer.fit_loop.epoch_loop.batch_progress
-            batches.current.completed -= 1
-            batches.total.completed -= 1
+        fitting = trainer.state.fn is TrainerFn.FITTING and not self._making_up
+        if fitting and (number := self._asked_of_any()):
+            close_epoch(trainer)
             self._save_and_stop(trainer, number)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -95,6 +94,11 @@ class Resumable(L.Callback):
         """Save, with the validation behind, unless `max_steps` ended the epoch early: that was saved as mid-epoch."""
         if trainer.fit_loop.epoch_loop._num_ready_batches_reached():
             self._save(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop where that was asked for after the last step, which is saved already."""
+        if number := self._asked_of_any():
+            self._stop(trainer, number)
 
     def state_dict(self) -> dict[str, Any]:
         """Whether the last epoch still wants its validation."""
@@ -126,6 +130,41 @@ class Resumable(L.Callback):
 
     def _save_and_stop(self, trainer: L.Trainer, number: int) -> None:
         self._save(trainer)
+        self._stop(trainer, number)
+
+    def _stop(self, trainer: L.Trainer, number: int) -> None:
         if trainer.is_global_zero:
             log.warning("stopped at step %d; `ckpt_path=auto` goes on from %s", trainer.global_step, self.path)
         raise Stopped(128 + number if trainer.is_global_zero else 0)
+
+
+def close_epoch(trainer: L.Trainer) -> None:
+    """Count an epoch whose steps are all done as one that is over, as it is when Lightning saves at its end.
+
+    From what it saves between the last step and the end of the validation, Lightning 2.6 goes on without beginning the
+    next epoch properly: stopped there twice, a training ends too early. (After the last epoch it does no harm, and
+    lets it come to the validation that is due.)
+    """
+    loop = trainer.fit_loop
+    if _epochs_done(trainer) + 1 != trainer.max_epochs:
+        loop.epoch_progress.increment_processed()
+        loop.epoch_loop._batches_that_stepped += 1
+    else:
+        loop.epoch_loop.batch_progress.current.completed -= 1
+        loop.epoch_loop.batch_progress.total.completed -= 1
+
+
+def make_up_validation(trainer: L.Trainer) -> None:
+    """Run the validation of the epoch before, and log it where that would have."""
+    loop = trainer.fit_loop.epoch_loop
+    late = _epochs_done(trainer) != trainer.max_epochs
+    loop._batches_that_stepped -= late
+    loop.val_loop._restarting = False
+    trainer.validating = True
+    loop.val_loop.run()
+    trainer.training = True
+    loop._batches_that_stepped += late
+
+
+def _epochs_done(trainer: L.Trainer) -> int:
+    return int(trainer.fit_loop.epoch_progress.current.state_dict()["processed"])

@@ -118,7 +118,7 @@ def test_a_multirun_on_two_devices_finishes_all_jobs_and_a_second_call_does_only
     assert "Traceback" not in other.said
 
 
-@pytest.mark.parametrize(("launcher", "package"), [("ray", "hydra_ray_launcher"), ("submitit_local", "submitit")])
+@pytest.mark.parametrize(("launcher", "package"), [("ray", "ray"), ("submitit_local", "submitit")])
 def test_a_launcher_runs_jobs_of_several_devices(
     launcher: str, package: str, tmp_path: Path, start: Callable[..., Any]
 ) -> None:

@@ -30,17 +30,20 @@ def test_small_runs_have_five_steps_an_epoch(whole: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "moment"), [(1, "step"), (7, "step"), (10, "step"), (15, "step"), (5, "validation"), (15, "validation")]
+    "moments",
+    [["1 step"], ["7 step"], ["15 step"], ["15 validation"], ["5 step", "10 step"], ["5 validation", "10 validation"]],
+    ids=" ".join,
 )
 def test_stopped_at_any_moment_it_goes_on_bit_for_bit(
-    step: int, moment: str, whole: Path, train: Train, tmp_path: Path, assert_same_run: Callable[[Path, Path], None]
+    moments: list[str], whole: Path, train: Train, tmp_path: Path, assert_same_run: Callable[[Path, Path], None]
 ) -> None:
-    hurt = f"+callbacks.hurt={{_target_: injections.SignalAt, step: {step}, moment: {moment}}}"
-    with pytest.raises(SystemExit) as stopped:
-        train(tmp_path, *COMMON, hurt)
-    assert stopped.value.code == 128 + signal.SIGTERM
-    assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == step
-    assert not (tmp_path / "metrics.json").exists()
+    for step, moment in map(str.split, moments):
+        hurt = f"+callbacks.hurt={{_target_: injections.SignalAt, step: {step}, moment: {moment}}}"
+        with pytest.raises(SystemExit) as stopped:
+            train(tmp_path, *COMMON, hurt, "ckpt_path=auto")
+        assert stopped.value.code == 128 + signal.SIGTERM
+        assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == int(step)
+        assert not (tmp_path / "metrics.json").exists()
     train(tmp_path, *COMMON, "ckpt_path=auto")
     assert_same_run(tmp_path, whole)
     assert (tmp_path / "metrics.json").is_file()

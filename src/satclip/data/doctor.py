@@ -82,7 +82,7 @@ class Report:
         yield from self.notes
         for kind, what in TROUBLES.items():
             if found := self.troubles.get(kind):
-                yield f"\n{len(found)} {what}:"
+                yield f"\n{what}: {len(found)}"
                 yield from (f"  {name}{f': {detail}' if detail else ''}" for name, detail in found[:named])
                 if len(found) > named:
                     yield f"  ... and {len(found) - named} more"
