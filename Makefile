@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-slow check format data sweep clean
+.PHONY: help train test test-slow test-faults check format data sweep clean
 
 help:  ## this list
-	@awk -F':.*## ' '/^[a-z_-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z_-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
@@ -26,6 +26,9 @@ test: $(READY)  ## the tests, minutes
 
 test-slow: $(READY)  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-faults: $(READY)  ## runs that are really hurt, and a table of what each fault cost
+	$(BIN)/python -m pytest tests/faults $(ARGS)
 
 check: $(READY)  ## format, lint, types, floors
 	$(BIN)/python -m ruff format --check .

@@ -18,12 +18,13 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
 import torch
-from torchvision import transforms
 
 from satclip.data.bands import SENTINEL2
 from satclip.data.datamodule import S2DataModule
@@ -59,12 +60,12 @@ class Material:
         self.ours = [recompressed(data, 9) for data in self.published]
         self.places = [places[name] for name in source.names]
 
-    def shards(self, name: str, patches: list[bytes], *, published: bool) -> Path:
-        """One shard of 1,000; as published it carries no places, index.csv does."""
+    def shards(self, name: str, patches: list[bytes], *, published: bool, count: int = PER_SHARD) -> Path:
+        """One shard; as published it carries no places, index.csv does."""
         root = self.folder / name
         root.mkdir()
-        names = [f"patch_{number}.tif" for number in range(PER_SHARD)]
-        rows = [number % len(patches) for number in range(PER_SHARD)]
+        names = [f"patch_{number}.tif" for number in range(count)]
+        rows = [number % len(patches) for number in range(count)]
         if published:
             with tarfile.open(root / "shard-00000.tar", "w") as tar:
                 for patch, row in zip(names, rows, strict=True):
@@ -80,6 +81,7 @@ class Material:
 
 def the_published_way(files: list[Path]) -> Callable[[], None]:
     """Open each file, to float, zeros for B10, crop, flips and blur one patch at a time on the processor."""
+    transforms: Any = import_module("torchvision.transforms")
     augment = transforms.Compose(
         [
             transforms.RandomCrop(224),
@@ -140,15 +142,15 @@ def measure_start(shard: Path, folder: Path, batch_size: int, workers: int) -> t
 
 
 def memory_growth(root: Path, epochs: int) -> list[float]:
-    """MiB held by this process and its two workers after each epoch of 320 patches."""
-    data = S2DataModule(root, batch_size=32, num_workers=2, seed=1)
+    """MiB held by this process and its two workers after each epoch over all patches, when no batch is on its way."""
+    data = S2DataModule(root, batch_size=16, num_workers=2, val_fraction=0.01)
     data.setup()
     loader, held = data.train_dataloader(), []
     for epoch in range(epochs):
-        loader.sampler.set_epoch(epoch)  # type: ignore[union-attr, attr-defined]
-        for number, _ in enumerate(loader):
-            if number == 9:
-                break
+        getattr(loader.sampler, "set_epoch")(epoch)  # noqa: B009 - DataLoader calls any sampler a plain one
+        for batch in loader:
+            data.transform(batch, epoch=epoch)
+        del batch
         held.append(sum(resident(process) for process in family()))
     return held
 
@@ -204,17 +206,13 @@ def main() -> None:
         for way, spent in times.items():
             kilobytes = size["ours" if way.startswith("(c)") else "file"] / 1000
             print(f"{way:30}{spent:>12.2f}{1000 / spent:>12.0f}{first / spent:>11.1f}{kilobytes:>12.0f}")
-        starts = {size: measure_start(ours, Path(name), size, options.workers) for size in (64, 512)}
-        for batch_size, (ready, batch) in starts.items():
-            print(
-                f"\n100 shards of 1,000: ready in {ready:.2f} s, first batch of {batch_size} with {options.workers} "
-                f"workers in {batch:.2f} s",
-                end="",
-            )
-        held = memory_growth(ours, options.epochs)
-        print(f"\n\nMiB after epochs 2 to {options.epochs}: {', '.join(f'{value:.0f}' for value in held[1:])}")
+        ready, batch = measure_start(ours, Path(name), 64, options.workers)
+        print(f"\n100 shards of 1,000: ready in {ready:.2f} s, first batch of 64 in {batch:.2f} s", end="")
+        print(f" ({options.workers} workers)")
+        held = memory_growth(material.shards("few", material.ours, published=False, count=200), options.epochs)
+        print(f"\nMiB after epochs 2 to {options.epochs} of 200: {', '.join(f'{value:.0f}' for value in held[1:])}")
         if options.json:
-            figures = {"milliseconds": times, "bytes": size, "start": starts, "memory": held}
+            figures = {"milliseconds": times, "bytes": size, "start": [ready, batch], "memory": held}
             options.json.write_text(json.dumps(figures, indent=1, default=float))
 
 

@@ -50,7 +50,7 @@ def test_without_shards_and_network_it_names_the_three_ways_on(
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     card = ["location_encoder=sh_siren", "vision=vit16", "legendre_polys=40"]
-    said = complaint(project, tmp_path, *card, "vision.weights=none", "logger=none")
+    said = complaint(project, tmp_path, *card)
     for way in ("make data", "dataset=s2_folder dataset.root=", "experiment=blue_marble"):
         assert way in said
 

@@ -6,7 +6,7 @@ from itertools import product
 import lightning as L
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from satclip.location.encoder import LocationEncoder
 from satclip.location.encodings import ENCODINGS
@@ -143,3 +143,50 @@ def test_the_temperature_learns_unless_it_is_told_not_to() -> None:
     held = build(learn_temperature=False, temperature=0.05)
     assert not held.model.logit_scale.requires_grad
     assert torch.exp(-held.model.logit_scale).item() == pytest.approx(0.05)
+
+
+def gradients_of(module: ContrastiveModule, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The gradients of one training step, through Lightning."""
+    kept: dict[str, Tensor] = {}
+
+    class Keep(L.Callback):
+        def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
+            kept.update({name: weight.grad.clone() for name, weight in pl_module.named_parameters()})
+
+    loaded = torch.utils.data.DataLoader([batch], batch_size=None)
+    L.Trainer(max_steps=1, accelerator="cpu", callbacks=[Keep()], **QUIET).fit(module, loaded, loader(1))
+    return kept
+
+
+@pytest.mark.parametrize("parts", [2, 5])
+def test_a_batch_in_parts_trains_like_the_whole_batch(parts: int) -> None:
+    whole, cached = build(), build()
+    for module in (whole, cached):  # a batch norm sees the parts, so without
+        for name, part in list(module.named_modules()):
+            if isinstance(part, nn.BatchNorm2d):
+                module.get_submodule(name.rpartition(".")[0]).register_module(name.rpartition(".")[2], nn.Identity())
+    cached.parts = parts
+    (batch,) = batches(1, size=13)
+    torch.testing.assert_close(gradients_of(cached, batch), gradients_of(whole, batch), rtol=1e-6, atol=1e-6)
+
+
+def test_under_bfloat16_the_loss_is_computed_in_float32() -> None:
+    module = build()
+    seen: list[torch.dtype] = []
+    module.loss.register_forward_hook(lambda _, inputs, loss: seen.extend([inputs[0].dtype, loss.dtype]))
+    trainer = L.Trainer(max_epochs=1, accelerator="cpu", precision="bf16-mixed", **QUIET)
+    trainer.fit(module, loader(2), loader(1))
+    assert torch.bfloat16 in seen  # the towers' side
+    assert seen[1] is torch.float32
+    assert trainer.callback_metrics["train/loss"].isfinite()
+    assert all(weight.dtype is torch.float32 for weight in module.parameters())
+
+
+@pytest.mark.slow
+def test_compiled_towers_give_the_same_numbers() -> None:
+    plain, compiled = build(), build()
+    compiled.compile_towers()
+    assert compiled.state_dict().keys() == plain.state_dict().keys()
+    (batch,) = batches(1)
+    expected, found = gradients_of(plain, batch), gradients_of(compiled, batch)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

@@ -7,7 +7,7 @@ import secrets
 import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -68,31 +68,30 @@ def wandb_logger(*, save_dir: str, offline: bool | str = "auto", **options: Any)
         raise ValueError(f"logger.wandb.offline takes auto, true or false, got {offline!r}")
     reason = _why_offline() if offline == "auto" else "logger.wandb.offline=true" if offline else None
     os.environ.setdefault("WANDB_SILENT", "true")  # its banner would tear the progress bar
-    try:
-        identity = _identity(Path(save_dir, "wandb"))
-    except OSError as error:
-        log.warning("W&B cannot write to %s (%s); the run goes on without it", Path(save_dir, "wandb"), error.strerror)
-        return None
     settings = wandb.Settings(init_timeout=INIT_PATIENCE)
-    options = {"save_dir": save_dir, "settings": settings, **identity, **options}
-    if not reason:
-        logger = TolerantWandbLogger(mode="online", **options)
-        try:
-            _ = logger.experiment  # now, while going offline is still possible
-        except (wandb.errors.Error, OSError) as error:
-            if offline is False:
-                raise
-            reason = str(error).splitlines()[0]
-        else:
-            return logger
+    options = {"save_dir": save_dir, "settings": settings, **options}
+    try:
+        if not reason:
+            try:
+                return _begun(mode="online", **_identity(save_dir), **options)
+            except (wandb.errors.Error, OSError) as error:
+                if offline is False:
+                    raise
+                reason = str(error).splitlines()[0]
+                forget_wandb_run(save_dir)  # the number of a run that failed to begin stays in use
+        # The mode is said to wandb.init itself: it reads WANDB_MODE, which Lightning sets, only once in a process.
+        logger = _begun(mode="offline", **_identity(save_dir), **options)
+    except (wandb.errors.Error, OSError) as error:
+        log.warning("W&B cannot begin a run in %s (%s); the run goes on without it", save_dir, error)
+        return None
     log.info("W&B runs offline (%s); the run lies in %s, `wandb sync` uploads it", reason, Path(save_dir, "wandb"))
-    # The mode is said to wandb.init itself: it reads WANDB_MODE, which Lightning sets, only once in a process.
-    return TolerantWandbLogger(mode="offline", **options)
+    return logger
 
 
 def forget_wandb_run(save_dir: str | Path) -> None:
     """Have the next run in this folder begin a W&B run of its own."""
-    Path(save_dir, "wandb", RUN_ID).unlink(missing_ok=True)
+    with suppress(FileNotFoundError, NotADirectoryError):
+        Path(save_dir, "wandb", RUN_ID).unlink()
 
 
 @contextmanager
@@ -109,7 +108,14 @@ def closing_wandb(loggers: Sequence[Logger]) -> Iterator[None]:
                     logger.experiment.finish(exit_code=code)
 
 
-def _identity(folder: Path) -> dict[str, str]:
+def _begun(**options: Any) -> TolerantWandbLogger:
+    """A logger whose W&B run has begun, which Lightning would put off to where it can no longer be helped."""
+    logger = TolerantWandbLogger(**options)
+    _ = logger.experiment
+    return logger
+
+
+def _identity(save_dir: str) -> dict[str, str]:
     """The W&B run of this folder, made up where it has none; nothing where a W&B sweep has given one.
 
     Raises:
@@ -117,6 +123,7 @@ def _identity(folder: Path) -> dict[str, str]:
     """
     if environment.rank() > 0:
         return {}
+    folder = Path(save_dir, "wandb")
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         pass

@@ -29,6 +29,7 @@ from satclip.saving import AtomicCheckpointIO, plain
 log = logging.getLogger(__name__)
 PACKAGE = str(Path(__file__).parent)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DEAD_PEER = ("closed by peer", "reset by peer", "NCCL error", "NCCL communicator was aborted")
 
 
 def train(config: DictConfig) -> dict[str, float]:
@@ -42,6 +43,8 @@ def train(config: DictConfig) -> dict[str, float]:
     set_precision(config.matmul_precision)
     L.seed_everything(config.seed, workers=True, verbose=False)
     data: S2DataModule = instantiate(config.dataset)
+    if environment.rank() == 0:
+        data.prepare_data()  # before the model, whose weights would be fetched for nothing; Lightning calls it again
     model: ContrastiveModule = instantiate(config.model)
     model.recipe = {"config": resolved, "vision": resolved["vision"]}
     if config.compile:
@@ -126,6 +129,7 @@ def quieten() -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.setLevel(logging.WARNING)
+    logging.getLogger("rasterio").setLevel(logging.WARNING)  # patches that it cannot read are counted and named by us
     # Lightning 2.6 asks torch 2.14 in a way that torch 2.14 would rather not be asked.
     warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -155,10 +159,12 @@ def explain(error: BaseException) -> str | None:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     raised_here = trace is not None and trace.tb_frame.f_code.co_filename.startswith(PACKAGE)
-    if raised_here and isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)):
-        return str(error)
     if isinstance(error, OSError) and error.errno in FULL:
         return f"{error}; make room and go on with ckpt_path=auto: the checkpoints saved so far are whole"
+    if isinstance(error, RuntimeError) and any(sign in str(error) for sign in DEAD_PEER):
+        return "another rank of this run has died; its last words are above or in its log. ckpt_path=auto goes on"
+    if raised_here and isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)):
+        return str(error)
     return None
 
 

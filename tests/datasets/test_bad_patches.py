@@ -5,8 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import numpy as np
 import pytest
+import torch
+from lightning.pytorch.loggers import CSVLogger
 
 from satclip.data.bad import BadPatches
 from satclip.data.datamodule import S2DataModule
@@ -110,3 +113,41 @@ def test_a_batch_of_nothing_but_bad_patches_is_an_error(tmp_path: Path, encode: 
     data = module(root)
     with pytest.raises(ValueError, match=r"every patch of a batch is bad: patch_5.tif \(unreadable\)"):
         data.collection.dataset(training=False)[[5, 6]]
+
+
+class Learner(L.LightningModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(48, 1)
+
+    def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        assert batch.keys() == {"image", "lonlat", "id"}
+        return self.layer(batch["image"].flatten(1)).mean()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.0)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.*does not have many workers",
+    "ignore:The number of training batches",
+    "ignore:You passed in a `val_dataloader`",
+)
+def test_counts_reach_the_loggers_and_too_many_bad_patches_stop_a_training(root: Path, tmp_path: Path) -> None:
+    def fit(**options: Any) -> None:
+        names = ["a", "b", "c"]
+        data = S2DataModule(root, bands=names, file_bands=names, scale=1.0, **{**settings, **options})
+        L.Trainer(
+            max_epochs=1, accelerator="cpu", logger=CSVLogger(tmp_path / "log"), enable_checkpointing=False,
+            enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False, limit_val_batches=0,
+        ).fit(Learner(), data)  # fmt: skip
+
+    settings = {"image_size": 4, "batch_size": 4, "num_workers": 0, "split": "random", "max_bad_fraction": 0.2}
+    fit()
+    logged = next((tmp_path / "log").rglob("metrics.csv")).read_text()
+    assert "data/bad/empty" in logged
+    assert "data/bad/unreadable" in logged
+    with pytest.raises(
+        ValueError, match=r"bad patches where an epoch reads \d+, more than dataset.max_bad_fraction=0.01"
+    ):
+        fit(max_bad_fraction=0.01)

@@ -95,6 +95,7 @@ def start(small: list[str], tmp_path: Path) -> Iterator[Callable[..., Process]]:
 
     def begin(*overrides: str, command: tuple[str, ...] = (sys.executable,), **environment: str) -> Process:
         surroundings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE), **environment}
+        surroundings.pop("WANDB_SERVICE", None)  # of a run in this very process
         line = [*command, str(PROJECT / "train.py"), *sorted([*small, *overrides], key="-m".__ne__)]
         started.append(Process(line, tmp_path / f"said_{len(started)}.txt", surroundings))
         return started[-1]

@@ -46,6 +46,17 @@ def step_of(folder: Path) -> int:
     return step
 
 
+def pgrep(*options: str) -> list[str]:
+    """Numbers of living processes."""
+    command = ["pgrep", "--runstates", "RSD", *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+
+
+def members(run: Any, name: str) -> set[int]:
+    """Living processes of a run's session whose command line has `name` in it."""
+    return {int(line) for line in pgrep("--session", str(run.process.pid), "--full", name)}
+
+
 def first_loss_after(run: Any, folder: Path, logged: Logged, step: int) -> float:
     """Seconds from the start of a run to its first step that is logged after `step`."""
     run.wait_for(lambda: "an epoch is" in run.said and len(logged(folder, "train/loss")) > step)
@@ -79,11 +90,7 @@ def test_killed_in_mid_epoch_it_goes_on_bit_for_bit_past_a_damaged_checkpoint(
     run.wait_for(lambda: step_of(folder) >= 22)
     run.process.kill()
     run.end(code=-signal.SIGKILL)
-    ledger(
-        "kill -9 in mid-epoch",
-        f"{lost} of {len(logged(folder, 'train/loss'))} steps done again, bit for bit",
-        f"{seconds:.0f} s to the next step",
-    )
+    ledger("kill -9 in mid-epoch", f"{lost} step, done again bit for bit", f"{seconds:.0f} s to the next step")
 
     last = folder / "checkpoints" / "last.ckpt"
     os.truncate(last, last.stat().st_size // 2)
@@ -96,7 +103,7 @@ def test_killed_in_mid_epoch_it_goes_on_bit_for_bit_past_a_damaged_checkpoint(
     assert_same_run(folder, whole)
     ledger(
         "newest checkpoint cut in half",
-        "the steps since the one before, done again, bit for bit",
+        "steps since the one before, done again bit for bit",
         f"{seconds:.0f} s to the next step",
     )
 
@@ -109,7 +116,7 @@ def test_every_signal_to_stop_saves_within_the_step_and_says_so_by_its_code(
     reached = 0
     for name, code in (("SIGTERM", 143), ("SIGUSR1", 138), ("SIGINT", 130)):
         run = start(*here)
-        run.wait_for(lambda: len(logged(folder, "train/loss")) >= reached + 4)
+        run.wait_for(lambda enough=reached + 3: len(logged(folder, "train/loss")) >= enough)
         told = time.monotonic()
         seen = len(logged(folder, "train/loss"))
         run.process.send_signal(signal.Signals[name])
@@ -130,26 +137,18 @@ def test_when_a_rank_is_killed_the_job_ends(
     folder = tmp_path / "run"
     run = start("epochs=200", SLOW, *DDP, f"hydra.run.dir={folder}")
     run.wait_for(lambda: len(logged(folder, "train/loss")) >= 7)
-    children = Path(f"/proc/{run.process.pid}/task/{run.process.pid}/children").read_text().split()
-    others = [int(child) for child in children if b"train.py" in Path(f"/proc/{child}/cmdline").read_bytes()]
-    assert len(others) == 1
-    victim = run.process.pid if rank == 0 else others[0]
+    (other,) = members(run, "train.py") - {run.process.pid}
     killed = time.monotonic()
-    os.kill(victim, signal.SIGKILL)
+    os.kill(run.process.pid if rank == 0 else other, signal.SIGKILL)
     run.end(timeout=60)
-    while any(
-        Path(f"/proc/{other}").exists() and "Z" not in Path(f"/proc/{other}/stat").read_text() for other in others
-    ):
+    while members(run, "train.py"):
         assert time.monotonic() - killed < 60, run.said
         time.sleep(0.1)
+    seconds = time.monotonic() - killed
     assert run.process.returncode != 0
     assert step_of(folder) >= 5
-    ledger(
-        f"rank {rank} of 2 killed",
-        "steps since the last checkpoint",
-        f"job ends after {time.monotonic() - killed:.0f} s",
-    )
-    print(run.said)
+    assert "Traceback" not in run.said
+    ledger(f"rank {rank} of 2 killed", "steps since the last checkpoint", f"all ranks gone after {seconds:.0f} s")
 
 
 def test_a_full_disk_leaves_the_checkpoint_before_as_it_was(
@@ -203,7 +202,7 @@ def test_training_goes_on_without_wandb(
     here = ["epochs=2", "logger=wandb", f"hydra.run.dir={folder}"]
     environment = {"WANDB_MODE": "offline"}
     if fault == "server mute":
-        environment = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": mute_server, "WANDB_MODE": ""}
+        environment = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": mute_server, "WANDB_MODE": "online"}
     if fault == "folder unwritable":
         folder.mkdir()
         (folder / "wandb").write_text("in the way")
@@ -212,14 +211,14 @@ def test_training_goes_on_without_wandb(
     run = start(*here, **environment)
     if fault == "service killed":
         run.wait_for(lambda: len(logged(folder, "train/loss")) >= 5)
-        found = subprocess.run(
-            ["pgrep", "-s", str(run.process.pid), "-f", "wandb-core"], capture_output=True, text=True
-        )
-        for process in found.stdout.split():
-            os.kill(int(process), signal.SIGKILL)
-        assert found.stdout
+        services = {int(line) for line in pgrep("--full", f"wandb-core.*{run.process.pid}")}
+        assert services
+        for process in services:
+            os.kill(process, signal.SIGKILL)
     seconds = run.end(code=0, timeout=180)
     assert len(logged(folder, "train/loss")) == (100 if fault == "service killed" else 10)
-    said = {"server mute": "W&B runs offline", "folder unwritable": "W&B cannot write", "service killed": ""}[fault]
+    said = {"server mute": "W&B runs offline", "folder unwritable": "W&B cannot begin a run", "service killed": ""}[
+        fault
+    ]
     assert said in run.said
     ledger(f"W&B: {fault}", "nothing: the CSV has all", f"run ends well after {seconds:.0f} s")

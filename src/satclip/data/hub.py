@@ -50,4 +50,4 @@ def require_hub() -> None:
     except HTTPError:  # an answer, be it that it wants something else
         pass
     except (URLError, TimeoutError) as error:
-        raise OSError(f"{constants.ENDPOINT} does not answer ({error}); is the network up?") from None
+        raise OSError(f"{constants.ENDPOINT} does not answer ({getattr(error, 'reason', error)})") from None

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from rich.progress import track
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from satclip import ranks
 from satclip.data.bands import Bands
@@ -43,6 +43,15 @@ class Form:
     def room(self, count: int) -> Array:
         """Memory for so many patches, [count, K, H, W] where K bands are decoded."""
         return np.empty((count, len(self.read), *self.size), dtype=self.dtype)
+
+    def batch(self, count: int) -> Tensor:
+        """A tensor for so many patches, [count, K, H, W]."""
+        room = torch.from_numpy(self.room(count))
+        # A worker hands its batch over in shared memory. Decoded there at once, it need not be copied, which would take
+        # as long again as decoding.
+        if get_worker_info() is not None:
+            room.untyped_storage().share_memory_()
+        return room
 
     def decode(self, data: bytes, out: Array) -> None:
         """Decode one patch into `out`, [K, H, W].
@@ -103,14 +112,15 @@ class Patches(Dataset[Batch]):
         return len(self.rows)
 
     def __getitem__(self, rows: Sequence[int]) -> Batch:
-        images = self.form.room(len(rows))
+        images = self.form.batch(len(rows))
+        pixels: Array = images.numpy()
         used: list[int] = []
         bad: list[tuple[str, str, str]] = []
         with decoding():
             for row in rows:
                 for candidate in self._candidates(row):
                     try:
-                        self.form.decode(self.source.read(candidate), images[len(used)])
+                        self.form.decode(self.source.read(candidate), pixels[len(used)])
                     except BadPatchError as error:
                         bad.append((self.source.names[candidate], error.cause, str(error)))
                     else:
@@ -122,7 +132,7 @@ class Patches(Dataset[Batch]):
                 f"every patch of a batch is bad: {listed}; `python scripts/check_shards.py ROOT` tells more"
             )
         ids = torch.tensor(used, dtype=torch.int64)
-        return {"image": torch.from_numpy(images[: len(used)]), "lonlat": self.lonlat[ids], "id": ids, "bad": bad}
+        return {"image": images[: len(used)], "lonlat": self.lonlat[ids], "id": ids, "bad": bad}
 
     def _candidates(self, row: int) -> Iterable[int]:
         """The row itself, then those that may stand in for it."""

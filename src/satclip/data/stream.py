@@ -75,20 +75,21 @@ class Stream(IterableDataset[Batch]):
             OSError: there is hardly one among a great many.
         """
         rows: list[int] = []
-        images = self.form.room(self.batch_size)
+        images = self.form.batch(self.batch_size)
+        pixels = images.numpy()
         bad: list[Complaint] = []
         with decoding():
             while len(rows) < self.batch_size:
                 row, data = next(samples)
                 try:
-                    self.form.decode(data, images[len(rows)])
+                    self.form.decode(data, pixels[len(rows)])
                     rows.append(row)
                 except BadPatchError as error:
                     bad.append((self.names[row], error.cause, str(error)))
                     if len(bad) > 100 * self.batch_size:
                         raise OSError(f"{len(bad)} bad patches and {len(rows)} good ones, the last: {error}") from None
         ids = torch.tensor(rows)
-        return {"image": torch.from_numpy(images), "lonlat": self.lonlat[ids], "id": ids, "bad": bad}
+        return {"image": images, "lonlat": self.lonlat[ids], "id": ids, "bad": bad}
 
     def _samples(self, reader: int) -> Iterator[tuple[int, bytes]]:
         """Rows and GeoTIFFs without end, in training mixed within a buffer."""

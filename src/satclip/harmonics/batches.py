@@ -1,4 +1,4 @@
-"""The harmonics of many places on a CPU, where no gradient is asked: in blocks that stay in the cache.
+"""The harmonics of many places on a CPU, where no gradient is asked: in blocks that stay near the cache.
 
 Where sphericart is installed (`pip install satclip[fast]`; Bigi et al. 2023, doi 10.1063/5.0156307) and the degree is
 one at which it is exact, it does the work, in float64 whatever the result's type. Without it torch does, two to three
@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from satclip.harmonics.evaluate import evaluate_harmonics
 from satclip.harmonics.tables import HarmonicTables
+from satclip.harmonics.workspace import Workspace
 from satclip.sphere import unit_vectors
 
 try:
@@ -22,7 +22,7 @@ except ImportError:
     sphericart = None
 
 SPHERICART_POLYS = 64  # exact to 1e-13 up to here; at 100 it is wrong by more than 1 at (0, 0)
-_BLOCK_NUMBERS = 2**19  # float64 numbers of a block: 4 MiB, near a second-level cache, and worth waking threads for
+_BLOCK_NUMBERS = 2**19  # of a block: 2 MiB in float32, near a second-level cache, and worth waking threads for
 _NUMPY_FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
 _LOCK = Lock()  # a calculator has scratch memory of its own
 
@@ -38,10 +38,16 @@ def many_harmonics(lonlat: Tensor, tables: HarmonicTables, calculation: str, dty
 
 def by_torch(lonlat: Tensor, tables: HarmonicTables, dtype: torch.dtype) -> Tensor:
     """Evaluate the series block by block: [N, 2] -> [N, L * L] in `dtype`."""
-    features, rows = _empty(len(tables.legendre_row), len(lonlat), dtype).T, _block_rows(len(tables.orders))
-    for part, block in zip(torch.split(lonlat, rows), torch.split(features, rows), strict=True):
-        block.copy_(evaluate_harmonics(part, tables, dtype))
-    return features
+    count = len(lonlat)
+    features = _empty(len(tables.legendre_row), count, dtype)
+    if count:
+        longitude, latitude = torch.deg2rad(lonlat.detach().to(tables.series.dtype).T.contiguous())
+        rows = min(_block_rows(len(tables.orders)), count)
+        workspace = Workspace(tables, rows, dtype)
+        for start in (*range(0, count - rows, rows), count - rows):  # the last block overlaps the one before it
+            block = slice(start, start + rows)
+            workspace.evaluate(longitude[block], latitude[block], features[:, block])
+    return features.T
 
 
 def by_sphericart(lonlat: Tensor, legendre_polys: int, calculation: str, dtype: torch.dtype) -> Tensor:
@@ -49,13 +55,16 @@ def by_sphericart(lonlat: Tensor, legendre_polys: int, calculation: str, dtype: 
     antipodes = unit_vectors(lonlat.detach().double()).neg_()  # where degree l has (-1)^l times its value
     if dtype == torch.float64:
         return _sphericart_block(antipodes, legendre_polys, calculation)
-    # Rounding to float32 makes subnormal numbers near the poles, where cos(latitude)^m is below 1e-38, and a matrix
-    # product takes half as long again over them; 1e-20 more is far below rounding, and clears them. numpy does it, in
-    # this thread: torch's threads beside sphericart's would wait for each other on the same cores.
     features, rows = _empty(len(lonlat), legendre_polys**2, dtype), _block_rows(legendre_polys)
-    for part, block in zip(torch.split(antipodes, rows), torch.split(features, rows), strict=True):
-        exact = _sphericart_block(part, legendre_polys, calculation).numpy()
-        np.add(exact, 1e-20, out=block.numpy(), casting="same_kind")
+    # Rounding to float32 makes subnormal numbers near the poles, where cos(latitude)^m is below 1e-38, and a matrix
+    # product takes half as long again over them. 1e-20 more is far below rounding, and clears them.
+    polar = antipodes[:, :2].norm(dim=1) ** (legendre_polys - 1) < 1e-30
+    # numpy rounds, in this thread: torch's threads beside sphericart's would wait for each other on the same cores.
+    for start in range(0, len(lonlat), rows):
+        block = slice(start, start + rows)
+        exact = _sphericart_block(antipodes[block], legendre_polys, calculation).numpy()
+        exact[polar[block].numpy()] += 1e-20
+        features[block].numpy()[:] = exact
     return features
 
 
@@ -67,7 +76,7 @@ def _empty(rows: int, columns: int, dtype: torch.dtype) -> Tensor:
 
 
 def _block_rows(legendre_polys: int) -> int:
-    return max(64, _BLOCK_NUMBERS // legendre_polys**2)
+    return max(128, _BLOCK_NUMBERS // legendre_polys**2)
 
 
 def _sphericart_block(vectors: Tensor, legendre_polys: int, calculation: str) -> Tensor:
