@@ -25,7 +25,7 @@ test: $(READY)  ## the tests, minutes
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
 test-slow: $(READY)  ## the tests that take longer
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m slow --ignore=tests/faults $(ARGS)
 
 test-faults: $(READY)  ## runs that are really hurt, and a table of what each fault cost
 	$(BIN)/python -m pytest tests/faults $(ARGS)
