@@ -55,13 +55,19 @@ def test_ray_gives_the_same_table_in_the_same_order(bad: str, satclip: Any, mode
 def test_the_work_is_shared_by_two_processes(tmp_path: Path) -> None:
     from satclip.cli.ray_engine import embed_on_ray
 
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
+
     class Process(torch.nn.Module):
-        """Says in which process it runs, and takes its time."""
+        """Says in which process it runs, and gives another one a minute and a half to come."""
 
         embedding_dim = 1
 
         def forward(self, lonlat: torch.Tensor) -> torch.Tensor:
-            time.sleep(1)
+            (meeting / str(os.getpid())).touch()
+            patience = time.monotonic() + 90
+            while len(list(meeting.iterdir())) < 2 and time.monotonic() < patience:
+                time.sleep(0.1)
             return torch.full((len(lonlat), 1), os.getpid(), dtype=torch.float64)
 
     rows = 400_000
