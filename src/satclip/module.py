@@ -17,6 +17,7 @@ from satclip.gradcache import cached_embeddings
 from satclip.location.encoder import LocationEncoder
 from satclip.model import TwoTowers
 from satclip.retrieval import retrieval_metrics
+from satclip.weights import mismatches
 
 CHECKPOINT_FORMAT = 1
 
@@ -137,17 +138,7 @@ class ContrastiveModule(L.LightningModule):
         Raises:
             ValueError: names the weights that are missing, unknown or of another shape.
         """
-        mine = {name: tuple(tensor.shape) for name, tensor in self.state_dict().items()}
-        theirs = {name: tuple(tensor.shape) for name, tensor in checkpoint["state_dict"].items()}
-        differences = [
-            *(f"{name} is missing" for name in mine.keys() - theirs.keys()),
-            *(f"{name} is not part of this model" for name in theirs.keys() - mine.keys()),
-            *(
-                f"{name} has shape {theirs[name]}, not {mine[name]}"
-                for name in mine.keys() & theirs.keys()
-                if mine[name] != theirs[name]
-            ),
-        ]
+        differences = mismatches(self.state_dict(), checkpoint["state_dict"])
         if differences:
             shown = "\n  ".join(sorted(differences)[:10])
             raise ValueError(
