@@ -1,3 +1,5 @@
+import sys
+
 import mpmath
 import numpy as np
 import pytest
@@ -144,11 +146,12 @@ def test_the_three_calculations_differ_by_their_two_scales_alone():
 
 
 @pytest.mark.parametrize("calculation", CALCULATIONS)
-@pytest.mark.parametrize("count", [1, 2, 10, 40, 64])
+@pytest.mark.parametrize("count", [1, 2, 10, 40, 64, 100])
+@pytest.mark.parametrize("number", [1, 1500])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_many_places_get_the_same_harmonics_as_a_few(count, calculation, dtype):
-    """With sphericart installed this compares two implementations; without it, blocks with one piece."""
-    places = torch.cat((HARD_PLACES, uniform_on_sphere(300, torch.Generator().manual_seed(5))))
+def test_many_places_get_the_same_harmonics_as_a_few(count, calculation, dtype, number):
+    """With numba or sphericart installed this compares implementations; without them, blocks with one piece."""
+    places = torch.cat((HARD_PLACES, uniform_on_sphere(number, torch.Generator().manual_seed(5))))
     tables = harmonic_tables(count, calculation)
     many = many_harmonics(places, tables, calculation, dtype)
     assert many.dtype == dtype
@@ -165,12 +168,47 @@ def test_float32_features_hold_no_subnormal_numbers(count):
     assert not ((features > 0) & (features < torch.finfo(torch.float32).tiny)).any()
 
 
-def test_many_places_need_no_library(monkeypatch):
-    monkeypatch.setattr(batches, "sphericart", None)
+@pytest.mark.parametrize("libraries", ["none", "sphericart", "numba"])
+def test_many_places_need_no_library(monkeypatch, libraries):
+    if libraries != "numba":
+        monkeypatch.setattr(batches, "kernel", lambda: None)
+    if libraries != "sphericart":
+        monkeypatch.setattr(batches, "sphericart", None)
     places = uniform_on_sphere(1000, torch.Generator().manual_seed(6))
     tables = harmonic_tables(20)
     exact = evaluate_harmonics(places, tables, torch.float64)
     torch.testing.assert_close(many_harmonics(places, tables, "orthonormal", torch.float64), exact, atol=1e-13, rtol=0)
+
+
+def test_a_numba_that_cannot_be_imported_is_done_without(monkeypatch):
+    batches.kernel.cache_clear()
+    monkeypatch.setitem(sys.modules, "satclip.harmonics.kernel", None)
+    assert batches.kernel() is None
+    batches.kernel.cache_clear()
+
+
+def test_a_forked_process_computes_without_openmp(monkeypatch):
+    """GNU OpenMP aborts the fork of a process that has used it: a data loader's worker must not."""
+    monkeypatch.setattr(batches, "_PROCESS", -1)
+    monkeypatch.setattr(batches, "by_numba", None)
+    monkeypatch.setattr(batches, "by_sphericart", None)
+    tables, places = harmonic_tables(5), EASY_PLACES
+    torch.testing.assert_close(
+        many_harmonics(places, tables, "orthonormal", torch.float64),
+        evaluate_harmonics(places, tables, torch.float64),
+    )
+
+
+@pytest.mark.parametrize("calculation", CALCULATIONS)
+@pytest.mark.parametrize(("count", "within"), [(40, 1e-12), (100, 1e-11)])
+def test_the_compiled_loop_is_right_everywhere(calculation, count, within):
+    kernel = pytest.importorskip("satclip.harmonics.kernel", exc_type=ImportError)
+    tables = harmonic_tables(count, calculation)
+    near_pole = torch.stack((torch.linspace(-180, 180, 500), torch.linspace(89, 90, 500)), -1).double()
+    for places in (PLACES, near_pole, uniform_on_sphere(1025, torch.Generator().manual_seed(7))):
+        features = torch.from_numpy(kernel.compute(places.numpy(), count, calculation, np.float64, 2)).T
+        exact = evaluate_harmonics(places, tables, torch.float64)
+        torch.testing.assert_close(features, exact, atol=within, rtol=0)
 
 
 @pytest.mark.parametrize("count", [10, 100])

@@ -16,9 +16,9 @@ def angle_dtype(device: torch.device) -> torch.dtype:
 
 def unit_vectors(lonlat: Tensor) -> Tensor:
     """Place (longitude, latitude) in degrees on the unit sphere: [..., 2] -> [..., 3]."""
-    longitude, latitude = torch.deg2rad(lonlat).unbind(-1)
-    ring = latitude.cos()
-    return torch.stack((ring * longitude.cos(), ring * longitude.sin(), latitude.sin()), -1)
+    angle = torch.deg2rad(lonlat)
+    (x, ring), (y, z) = angle.cos().unbind(-1), angle.sin().unbind(-1)
+    return torch.stack((ring * x, ring * y, z), -1)
 
 
 def great_circle_km(a: Tensor, b: Tensor) -> Tensor:

@@ -1,12 +1,16 @@
-"""The harmonics of many places on a CPU, where no gradient is asked: in blocks that stay near the cache.
+"""The harmonics of many places on a CPU, where no gradient is asked, by the fastest way that is installed.
 
-Where sphericart is installed (`pip install satclip[fast]`; Bigi et al. 2023, doi 10.1063/5.0156307) and the degree is
-one at which it is exact, it does the work, in float64 whatever the result's type. Without it torch does, two to three
-times slower, to the same 1e-13.
+`pip install satclip[fast]` brings two. numba compiles a loop of ours (kernel.py), for float32 at every
+degree, for float64 up to L = 40. sphericart (Bigi et al. 2023, doi 10.1063/5.0156307), up to L = 64, writes place after
+place, which is faster where the result is too large for memory that is used again. Else torch does it, slower and exact
+at every degree. Whoever does it, float64 is within 1e-12.
 """
 
+import os
 from functools import lru_cache
+from importlib import import_module
 from threading import Lock
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -22,20 +26,47 @@ except ImportError:
     sphericart = None
 
 SPHERICART_POLYS = 64  # exact to 1e-13 up to here; at 100 it is wrong by more than 1 at (0, 0)
-_BLOCK_NUMBERS = 2**19  # of a block: 2 MiB in float32, near a second-level cache, and worth waking threads for
+_RECURRENCE_POLYS = 40  # 5e-13 up to here; at 100 a recurrence in sin(latitude) is wrong by 4e-12 near the poles
+_LARGE_BYTES = 2**25  # from here on glibc asks the kernel for new pages, whatever was freed before
+_BLOCK_NUMBERS = 2**21  # of a block: worth waking threads for, cheap to hold
 _NUMPY_FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
-_LOCK = Lock()  # a calculator has scratch memory of its own
+_LOCK = Lock()  # neither library may be entered twice at once
+_PROCESS = os.getpid()  # both use OpenMP, which hangs or aborts in the fork of a process that has used it
 
 
 def many_harmonics(lonlat: Tensor, tables: HarmonicTables, calculation: str, dtype: torch.dtype) -> Tensor:
     """As `evaluate_harmonics`, for places on the CPU and without a gradient: [N, 2] -> [N, L * L] in `dtype`."""
-    with torch.no_grad():
-        exact = len(tables.orders) <= SPHERICART_POLYS and dtype in _NUMPY_FLOATS and calculation != "closed-form"
-        if sphericart is not None and exact:
-            return by_sphericart(lonlat, len(tables.orders), calculation, dtype)
-        return by_torch(lonlat, tables, dtype)
+    polys = len(tables.orders)
+    if os.getpid() == _PROCESS and dtype in _NUMPY_FLOATS and len(lonlat):
+        suits_sphericart = dtype == torch.float64 and polys <= SPHERICART_POLYS and calculation != "closed-form"
+        suits_numba = dtype == torch.float32 or polys <= _RECURRENCE_POLYS
+        large = len(lonlat) * polys**2 * dtype.itemsize >= _LARGE_BYTES
+        if sphericart is not None and suits_sphericart and (large or not suits_numba or kernel() is None):
+            return by_sphericart(lonlat, polys, calculation)
+        if suits_numba and kernel() is not None:
+            return by_numba(lonlat, polys, calculation, dtype)
+    return by_torch(lonlat, tables, dtype)
 
 
+@lru_cache(maxsize=1)
+def kernel() -> ModuleType | None:
+    """Import the compiled loop, when there is something to compute; None without a numba that works here."""
+    try:
+        return import_module("satclip.harmonics.kernel")
+    except ImportError:  # not installed, or not for this version of numpy
+        return None
+
+
+def by_numba(lonlat: Tensor, legendre_polys: int, calculation: str, dtype: torch.dtype) -> Tensor:
+    """Run the compiled loop: [N, 2] -> [N, L * L] in `dtype`, float32 or float64."""
+    degrees, compiled = lonlat.detach().double().contiguous().numpy(), kernel()
+    assert compiled is not None
+    with _LOCK:
+        features = compiled.compute(degrees, legendre_polys, calculation, _NUMPY_FLOATS[dtype], torch.get_num_threads())
+    return torch.from_numpy(features).T
+
+
+@torch.no_grad()
 def by_torch(lonlat: Tensor, tables: HarmonicTables, dtype: torch.dtype) -> Tensor:
     """Evaluate the series block by block: [N, 2] -> [N, L * L] in `dtype`."""
     count = len(lonlat)
@@ -50,21 +81,15 @@ def by_torch(lonlat: Tensor, tables: HarmonicTables, dtype: torch.dtype) -> Tens
     return features.T
 
 
-def by_sphericart(lonlat: Tensor, legendre_polys: int, calculation: str, dtype: torch.dtype) -> Tensor:
-    """Let sphericart do it, "orthonormal" or "analytic": [N, 2] -> [N, L * L] in `dtype`."""
+@torch.no_grad()
+def by_sphericart(lonlat: Tensor, legendre_polys: int, calculation: str) -> Tensor:
+    """Let sphericart do it, "orthonormal" or "analytic": [N, 2] -> float64 [N, L * L]."""
     antipodes = unit_vectors(lonlat.detach().double()).neg_()  # where degree l has (-1)^l times its value
-    if dtype == torch.float64:
-        return _sphericart_block(antipodes, legendre_polys, calculation)
-    features, rows = _empty(len(lonlat), legendre_polys**2, dtype), _block_rows(legendre_polys)
-    # Rounding to float32 makes subnormal numbers near the poles, where cos(latitude)^m is below 1e-38, and a matrix
-    # product takes half as long again over them. 1e-20 more is far below rounding, and clears them.
-    polar = antipodes[:, :2].norm(dim=1) ** (legendre_polys - 1) < 1e-30
-    # numpy rounds, in this thread: torch's threads beside sphericart's would wait for each other on the same cores.
-    for start in range(0, len(lonlat), rows):
-        block = slice(start, start + rows)
-        exact = _sphericart_block(antipodes[block], legendre_polys, calculation).numpy()
-        exact[polar[block].numpy()] += 1e-20
-        features[block].numpy()[:] = exact
+    with _LOCK:
+        features = torch.from_numpy(_calculator(legendre_polys).compute(antipodes.numpy()))
+    if calculation == "analytic":
+        degree = torch.arange(legendre_polys)
+        features[:, degree * (degree + 1)] *= torch.pi
     return features
 
 
@@ -77,15 +102,6 @@ def _empty(rows: int, columns: int, dtype: torch.dtype) -> Tensor:
 
 def _block_rows(legendre_polys: int) -> int:
     return max(128, _BLOCK_NUMBERS // legendre_polys**2)
-
-
-def _sphericart_block(vectors: Tensor, legendre_polys: int, calculation: str) -> Tensor:
-    with _LOCK:
-        features = torch.from_numpy(_calculator(legendre_polys).compute(vectors.numpy()))
-    if calculation == "analytic":
-        degree = torch.arange(legendre_polys)
-        features[:, degree * (degree + 1)] *= torch.pi
-    return features
 
 
 @lru_cache(maxsize=16)

@@ -63,7 +63,7 @@ def harmonic_tables(legendre_polys: int, calculation: str = "orthonormal") -> Ha
     rows = place.max() + 1
     half = (legendre_polys + 1) // 2
     padded = np.zeros((legendre_polys, legendre_polys, 2 * half))
-    padded[..., :legendre_polys] = _fourier_series(legendre_polys) * _scale(legendre_polys, calculation)
+    padded[..., :legendre_polys] = _fourier_series(legendre_polys) * scales(legendre_polys, calculation)[..., None]
     series = np.zeros((4, rows, half))
     for value in range(4):
         members = kind == value
@@ -82,14 +82,15 @@ def harmonic_tables(legendre_polys: int, calculation: str = "orthonormal") -> Ha
     )
 
 
-def _scale(count: int, calculation: str) -> _Floats:
+def scales(count: int, calculation: str) -> _Floats:
+    """Return what multiplies the orthonormal harmonic of each degree and order, |m|: [L, L]."""
     degree, order = np.indices((count, count))
     scale = np.where(degree % 2 == 1, -1.0, 1.0)
     if calculation == "analytic":
         scale[order == 0] *= np.pi
     if calculation == "closed-form":
         scale[order % 2 == 1] *= -1
-    return scale[..., None]
+    return scale
 
 
 def _fourier_series(count: int) -> _Floats:
