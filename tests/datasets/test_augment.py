@@ -6,6 +6,7 @@ import torch
 from scipy.ndimage import convolve1d
 from torch import Tensor
 
+from satclip.data import augment
 from satclip.data.augment import BLUR, MOST_PIXELS, Augmentation, jitter
 from satclip.data.bands import ABSENT
 from satclip.data.hashing import uniform
@@ -147,3 +148,24 @@ def test_a_patch_smaller_than_the_crop_is_refused() -> None:
         plain(7).validation(numbered())
     with pytest.raises(ValueError, match="image_size=6 or less"):
         images(plain(7), numbered())
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
+@pytest.mark.parametrize("options", [{}, {"flips": True}, {"flips": True, "blur_sigma": (0.1, 2.0), "scale": 10_000.0}])
+@pytest.mark.parametrize("size", [2, 5, 9])
+def test_the_compiled_loop_gives_the_same_bits_as_torch(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, options: dict[str, object], size: int
+) -> None:
+    pytest.importorskip("satclip.data.kernels", exc_type=ImportError)
+    highest = torch.iinfo(dtype).max
+    raw = torch.randint(0, highest, (33, 3, 9, 11), generator=torch.Generator().manual_seed(0)).to(dtype)
+    augmentation = Augmentation([2, ABSENT, 0], size, **{"scale": 1.0, "blur_sigma": None, "flips": False, **options})
+    compiled = images(augmentation, raw)
+    monkeypatch.setattr(augment, "_kernel", lambda: None)
+    assert torch.equal(compiled, images(augmentation, raw))
+
+
+def test_turns_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiled loop smooths rows first whichever way up they are, and would round differently."""
+    monkeypatch.setattr(augment, "_kernel", lambda: pytest.fail("the compiled loop knows no turns"))
+    images(plain(6, rotate=True), numbered())

@@ -6,7 +6,9 @@ import pytest
 import rasterio
 from rasterio.crs import CRS
 
+from satclip.data import strips
 from satclip.data.decode import BadPatchError, decode, decoding
+from satclip.data.strips import find_strips
 
 Encode = Callable[..., bytes]
 
@@ -86,3 +88,77 @@ def test_a_patch_cut_anywhere_is_unreadable(encode: Encode, share: float) -> Non
     )
     with pytest.raises(BadPatchError, match=r"."):
         decode(data[: int(share * len(data))], bands=4)
+
+
+SHARDS = {"compress": "zstd", "predictor": 2, "interleave": "band"}
+
+
+@pytest.fixture
+def without_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strips, "_tools", lambda: None)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("bands", [1, 12])
+@pytest.mark.parametrize("predictor", [1, 2])
+@pytest.mark.parametrize("read", [None, (0,), (2, 0)])
+def test_strips_come_back_as_gdal_reads_them(
+    encode: Encode, dtype: type, bands: int, predictor: int, read: tuple[int, ...] | None
+) -> None:
+    pytest.importorskip("zstandard")
+    pixels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (bands, 64, 48)).astype(dtype)
+    data = encode(pixels, **{**SHARDS, "predictor": predictor, "blockysize": 64, "crs": CRS.from_epsg(32634)})
+    assert find_strips(data) is not None
+    wanted = None if read is None or max(read) >= bands else read
+    with decoding():
+        found = decode(data, bands=bands, read=wanted)
+    np.testing.assert_array_equal(found, pixels if wanted is None else pixels[list(wanted)])
+
+
+def test_what_is_not_in_strips_goes_to_gdal(encode: Encode) -> None:
+    pixels = np.random.default_rng(0).integers(0, 9999, (3, 64, 64), dtype=np.uint16)
+    others: list[dict[str, object]] = [
+        {"compress": "lzw"},
+        {"compress": "zstd", "interleave": "pixel"},
+        {**SHARDS, "blockysize": 16},
+        {**SHARDS, "tiled": True, "blockxsize": 64, "blockysize": 64},
+        {**SHARDS, "bigtiff": "yes"},
+        {**SHARDS, "endianness": "big"},
+    ]
+    for options in others:
+        data = encode(pixels, **options)
+        assert find_strips(data) is None, options
+        np.testing.assert_array_equal(decode(data, bands=3), pixels)
+
+
+def test_without_the_fast_extra_gdal_reads_our_shards_too(encode: Encode, without_tools: None) -> None:
+    pixels = np.random.default_rng(0).integers(0, 9999, (3, 64, 64), dtype=np.uint16)
+    data = encode(pixels, **SHARDS, blockysize=64)
+    assert find_strips(data) is None
+    np.testing.assert_array_equal(decode(data, bands=3), pixels)
+
+
+def test_no_data_of_strips_counts_as_nothing(encode: Encode) -> None:
+    data = encode(np.full((3, 64, 64), 7, dtype=np.uint16), **SHARDS, blockysize=64, nodata=7)
+    with pytest.raises(BadPatchError, match="no-data") as caught:
+        decode(data, bands=3)
+    assert caught.value.cause == "empty"
+
+
+def test_damaged_strips_are_unreadable_and_never_a_crash(encode: Encode) -> None:
+    pytest.importorskip("zstandard")
+    pixels = np.random.default_rng(0).integers(0, 9999, (3, 64, 64), dtype=np.uint16)
+    data = encode(pixels, **SHARDS, blockysize=64)
+    random = np.random.default_rng(1)
+    wrong = 0
+    for cut in range(8, len(data), len(data) // 40):
+        with pytest.raises(BadPatchError):
+            decode(data[:cut], bands=3, size=(64, 64))
+    for place in random.integers(8, len(data), 300):
+        hurt = bytearray(data)
+        hurt[place] ^= 0xFF
+        try:
+            decode(bytes(hurt), bands=3, size=(64, 64))
+        except BadPatchError:
+            wrong += 1
+    assert wrong  # most of the others only change a pixel: ZSTD as GDAL writes it has no checksum

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 
+from satclip.data.strips import find_strips, read_strips
+
 Array = NDArray[np.generic]
 GEO_KEYS, HIDDEN = 34735, 34734  # the tag of the coordinate system, and a free number beside it
 DTYPES = ("uint8", "uint16")
@@ -59,30 +61,42 @@ def decode(
     """
     if not data:
         raise BadPatchError("missing", "the patch is missing or of no bytes")
+
+    def check(count: int, dtype: str, shape: tuple[int, int]) -> None:
+        if count != bands:
+            raise BadPatchError("bands", f"{count} bands, not {bands}")
+        if dtype not in DTYPES:
+            raise BadPatchError("dtype", f"values are {dtype}, not {' or '.join(DTYPES)}")
+        if size is not None and shape != size:
+            raise BadPatchError("size", f"{shape[0]} x {shape[1]} pixels, not {size[0]} x {size[1]}")
+        if out is not None and out.dtype != dtype:
+            raise BadPatchError("dtype", f"values are {dtype}, not {out.dtype}")
+
+    wanted = tuple(range(bands)) if read is None else tuple(read)
     try:
-        with MemoryFile(_without_place(data)) as file, file.open(driver="GTiff", sharing=False) as source:
-            if source.count != bands:
-                raise BadPatchError("bands", f"{source.count} bands, not {bands}")
-            if source.dtypes[0] not in DTYPES:
-                raise BadPatchError("dtype", f"values are {source.dtypes[0]}, not {' or '.join(DTYPES)}")
-            if size is not None and source.shape != size:
-                raise BadPatchError("size", f"{source.height} x {source.width} pixels, not {size[0]} x {size[1]}")
-            if out is not None and out.dtype != source.dtypes[0]:
-                raise BadPatchError("dtype", f"values are {source.dtypes[0]}, not {out.dtype}")
-            indexes = None if read is None else [position + 1 for position in read]
-            pixels: Array = source.read(indexes, out=out)
-            nothing = source.nodata
+        if (strips := find_strips(data)) is not None:
+            check(len(strips.offsets), strips.dtype.name, strips.shape)
+            pixels = np.empty((len(wanted), *strips.shape), strips.dtype) if out is None else out
+            read_strips(data, strips, wanted, pixels)
+            nothing = strips.nothing
+        else:
+            with MemoryFile(_without_place(data)) as file, file.open(driver="GTiff", sharing=False) as source:
+                check(source.count, source.dtypes[0], source.shape)
+                pixels = source.read([position + 1 for position in wanted], out=out)
+                nothing = source.nodata
     except (RasterioError, OSError, struct.error) as error:
         raise BadPatchError("unreadable", str(error)) from None
-    held = share_held(pixels, nothing)
+    held = share_held(pixels, nothing, across=8)
+    if held < 0.5:  # rare, and worth a closer look
+        held = share_held(pixels, nothing)
     if held < LEAST_HELD:
         raise BadPatchError("empty", f"{1 - held:.0%} of the pixels are zero or no-data")
     return pixels
 
 
-def share_held(pixels: Array, nothing: float | None) -> float:
-    """The share of pixels that are not zero (nor no-data) in every band, from about a thousand pixels spread evenly."""
-    step = max(1, min(pixels.shape[1:]) // 32)
+def share_held(pixels: Array, nothing: float | None, across: int = 32) -> float:
+    """The share of pixels that are not zero (nor no-data) in every band, of some `across` x `across` spread evenly."""
+    step = max(1, min(pixels.shape[1:]) // across)
     sample = pixels[:, ::step, ::step]
     held = sample != 0
     if nothing is not None:

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -134,12 +134,12 @@ class Patches(Dataset[Batch]):
         ids = torch.tensor(used, dtype=torch.int64)
         return {"image": images[: len(used)], "lonlat": self.lonlat[ids], "id": ids, "bad": bad}
 
-    def _candidates(self, row: int) -> Iterable[int]:
+    def _candidates(self, row: int) -> Iterator[int]:
         """The row itself, then those that may stand in for it."""
-        if not self.replace:
-            return (row,)
-        position = int(torch.searchsorted(self.rows, row))
-        return (int(self.rows[(position + step) % len(self.rows)]) for step in range(len(self.rows)))
+        yield row
+        if self.replace:
+            position = int(torch.searchsorted(self.rows, row))
+            yield from (int(self.rows[(position + step) % len(self.rows)]) for step in range(1, len(self.rows)))
 
 
 class MemoryPatches(Dataset[Batch]):

@@ -1,0 +1,75 @@
+"""The two loops over pixels that a processor spends its time in, compiled by numba (`pip install satclip[fast]`).
+
+Each has a twin that needs no numba and gives the same bits: GDAL undoes the differences, torch augments. Neither loop
+uses threads of its own, so both work in the forked workers of a data loader.
+"""
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.unsignedinteger]
+Images = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def undo_differences(differences: Pixels, out: Pixels) -> None:
+    """Sum along rows, [H, W] into [H, W], modulo the type's range: what TIFF calls predictor 2, backwards."""
+    height, width = differences.shape
+    for row in range(height):
+        value = differences[row, 0]
+        out[row, 0] = value
+        for column in range(1, width):
+            value += differences[row, column]
+            out[row, column] = value
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def crop_flip_blur(
+    raw: Pixels,
+    places: Numbers,
+    top: Numbers,
+    left: Numbers,
+    flip_rows: npt.NDArray[np.bool_],
+    flip_columns: npt.NDArray[np.bool_],
+    beside: Images,
+    total: Images,
+    out: Images,
+) -> None:
+    """Cut out, mirror, smooth and scale: [B, K, H, W] into [B, C, S, S].
+
+    `places` [C] names the decoded band of each channel, negative for zeros. The rest is [B]: the corner of the crop,
+    what is mirrored, the weight of a neighbour where a pixel's own is 1, and what the weighted sum is divided by. The
+    rim mirrors what lies within. Only sums and products, in the order of `Augmentation.train`.
+    """
+    size = out.shape[2]
+    line, smoothed = np.empty(size, np.float32), np.empty(size, np.float32)
+    for sample in range(len(raw)):
+        weight, divisor, first = beside[sample], total[sample], left[sample]
+        for channel in range(len(places)):
+            if places[channel] < 0:
+                out[sample, channel] = np.float32(0)
+                continue
+            band = raw[sample, places[channel]]
+            for row in range(size):
+                above = abs(row - 1)
+                below = row + 1 if row + 1 < size else size - 2
+                one = band[top[sample] + above, first : first + size]
+                other = band[top[sample] + below, first : first + size]
+                middle = band[top[sample] + row, first : first + size]
+                for column in range(size):
+                    line[column] = (np.float32(one[column]) + np.float32(other[column])) * weight + np.float32(
+                        middle[column]
+                    )
+                smoothed[0] = ((line[1] + line[1]) * weight + line[0]) / divisor
+                smoothed[size - 1] = ((line[size - 2] + line[size - 2]) * weight + line[size - 1]) / divisor
+                for column in range(1, size - 1):
+                    smoothed[column] = ((line[column - 1] + line[column + 1]) * weight + line[column]) / divisor
+                target = out[sample, channel, size - 1 - row if flip_rows[sample] else row]
+                if flip_columns[sample]:
+                    for column in range(size):
+                        target[column] = smoothed[size - 1 - column]
+                else:
+                    for column in range(size):  # `target[:] = smoothed` takes three times as long
+                        target[column] = smoothed[column]
