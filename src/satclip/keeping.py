@@ -29,7 +29,7 @@ class Resumable(L.Callback):
     within the handler, are replaced.
 
     A run stopped between the last step of an epoch and the end of its validation makes up for that validation when it
-    goes on.
+    goes on, even where that step was its very last.
 
     Args:
         folder: takes `last.ckpt`.
@@ -45,15 +45,26 @@ class Resumable(L.Callback):
         self._process = os.getpid()
         self._validation_due = False
         self._making_up = False
+        self._max_steps = -1
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Hide `max_steps` until the training starts.
+
+        Lightning 2.6 takes every run that has them for one in mid-epoch when it goes on, and one that has done them
+        does not start at all, whatever validation is due.
+        """
+        self._max_steps, trainer.fit_loop.epoch_loop.max_steps = trainer.max_steps, -1
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Listen for signals; make up for a validation that was cut short."""
+        trainer.fit_loop.epoch_loop.max_steps = self._max_steps
         for number in STOP:
             signal.signal(number, self._note)
         if self._validation_due:
             self._making_up = True
             make_up_validation(trainer)
             self._making_up = False
+            self._save(trainer)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -1,5 +1,6 @@
 """One patch, from the bytes of its GeoTIFF to an array."""
 
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ GEO_KEYS, HIDDEN = 34735, 34734  # the tag of the coordinate system, and a free 
 DTYPES = ("uint8", "uint16")
 # S2-100K's own loader leaves out files under 10 kB: those that are nearly nothing but no-data.
 LEAST_HELD = 0.05
+_IN_MEMORY = re.compile(r"'?(/vsimem/)?[-0-9a-f/]{36,}(\.tif)?'?[,:]? *")
 
 
 class BadPatchError(ValueError):
@@ -85,13 +87,18 @@ def decode(
                 pixels = source.read([position + 1 for position in wanted], out=out)
                 nothing = source.nodata
     except (RasterioError, OSError, struct.error) as error:
-        raise BadPatchError("unreadable", str(error)) from None
+        raise BadPatchError("unreadable", plainly(error)) from None
     held = share_held(pixels, nothing, across=8)
     if held < 0.5:  # rare, and worth a closer look
         held = share_held(pixels, nothing)
     if held < LEAST_HELD:
         raise BadPatchError("empty", f"{1 - held:.0%} of the pixels are zero or no-data")
     return pixels
+
+
+def plainly(error: Exception) -> str:
+    """What GDAL says of a file in memory, without the name that it has there; the cause where it names one."""
+    return _IN_MEMORY.sub("", str(error.__cause__ or error))
 
 
 def share_held(pixels: Array, nothing: float | None, across: int = 32) -> float:

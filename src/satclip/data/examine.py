@@ -10,7 +10,7 @@ from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 from rasterio.warp import transform
 
-from satclip.data.decode import DTYPES, LEAST_HELD, share_held
+from satclip.data.decode import DTYPES, LEAST_HELD, plainly, share_held
 
 Figures = NDArray[np.float64]
 
@@ -82,7 +82,7 @@ def examine(data: bytes, bands: int) -> Facts:
                 return Facts("dtype", f"values are {form[3]}", form, centre=centre, reach_km=reach)
             pixels, nothing = source.read(), source.nodata
     except (RasterioError, OSError) as error:
-        return Facts("unreadable", str(error))
+        return Facts("unreadable", plainly(error))
     held = share_held(pixels, nothing)
     if held < LEAST_HELD:
         return Facts("empty", f"{1 - held:.0%} of the pixels are zero or no-data", form, centre=centre, reach_km=reach)
