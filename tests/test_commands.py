@@ -45,6 +45,16 @@ def test_an_output_folder_that_cannot_be_written_is_named(project: Path, tmp_pat
     assert "hydra.run.dir=FOLDER sets another" in done.stderr
 
 
+def test_a_folder_that_holds_a_run_is_left_as_it_is(project: Path, tmp_path: Path) -> None:
+    before = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    before.parent.mkdir(parents=True)
+    before.write_text("a run of yesterday")
+    said = complaint(project, tmp_path, "experiment=blue_marble")
+    assert f"there is a run in this folder already ({before})" in said
+    assert all(way in said for way in ("ckpt_path=auto", "hydra.run.dir=FOLDER", f"remove {tmp_path}/run"))
+    assert [path for path in (tmp_path / "run").rglob("*") if path.is_file()] == [before]
+
+
 def test_without_shards_and_network_it_names_the_three_ways_on(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

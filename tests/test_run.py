@@ -87,6 +87,20 @@ def test_an_interrupted_run_goes_on_bit_for_bit(imagery: Path, tmp_path: Path, s
         assert_equal(found[part], expected[part], part)
 
 
+def test_a_run_does_not_write_over_another_and_goes_on_when_told_so(imagery: Path, tmp_path: Path) -> None:
+    here, common = tmp_path / "run", ["scheduler=constant"]
+    train(imagery, here, *common, "epochs=1")
+    checkpoint = here / "checkpoints" / "last.ckpt"
+    before = [(path, path.stat().st_mtime_ns) for path in sorted(here.rglob("*"))]
+    for another in ("ckpt_path=null", f"ckpt_path={tmp_path}/elsewhere.ckpt"):
+        with pytest.raises(FileExistsError, match=r"ckpt_path=auto, .* hydra\.run\.dir=FOLDER, or remove"):
+            train(imagery, here, *common, "epochs=2", another)
+    assert [(path, path.stat().st_mtime_ns) for path in sorted(here.rglob("*"))] == before
+    train(imagery, here, *common, "epochs=2", f"ckpt_path={checkpoint}")
+    train(imagery, here, *common, "epochs=3", "ckpt_path=auto")
+    assert load(checkpoint)["global_step"] == 15
+
+
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")
 def test_a_checkpoint_of_another_architecture_stops_the_run(imagery: Path, tmp_path: Path) -> None:
     train(imagery, tmp_path / "first", "epochs=1")

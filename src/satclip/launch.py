@@ -39,13 +39,14 @@ def main(config: DictConfig, *, script: str) -> dict[str, float]:
         return _run(config)
     folder, job = Path(config.output_dir), list(HydraConfig.get().overrides.task)
     try:
-        if outcome.holds_job(folder, job) and (found := outcome.metrics_of(folder)) is not None:
-            log.info("%s has finished before and is skipped", folder)
-            return found
+        begun = outcome.holds_job(folder, job)
     except ValueError as error:
         sys.exit(f"error: {error}")
-    if config.ckpt_path is None:
-        config.ckpt_path = "auto"
+    if begun and (found := outcome.metrics_of(folder)) is not None:
+        log.info("%s has finished before and is skipped", folder)
+        return found
+    if config.ckpt_path is None or (begun and outcome.traces(folder)):
+        config.ckpt_path = "auto"  # a checkpoint of elsewhere is what a job begins with, not what it goes on from
     if environment.rank() == 0:
         outcome.begin_job(folder, job)
     if several_devices(config.trainer) and not environment.external():

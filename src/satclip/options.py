@@ -16,7 +16,7 @@ from hydra.errors import OverrideParseException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from satclip import environment, lock
+from satclip import environment, lock, outcome
 
 GROUP = "legendre_polys"
 DEGREES = range(1, 101)
@@ -89,11 +89,21 @@ def _quoted(argument: str) -> str:
 
 
 class OwnFolder(Callback):
-    """Stops before anything is loaded where the output folder cannot be written or is in use (a Hydra callback)."""
+    """Stops before anything is loaded or written where the output folder cannot be had (a Hydra callback).
+
+    It may be impossible to write, in use, or the folder of another run.
+    """
 
     def on_run_start(self, config: DictConfig, **_: object) -> None:
         """Take the folder of a single run."""
-        _claim(Path(config.hydra.run.dir), "hydra.run.dir")
+        folder = Path(config.hydra.run.dir)
+        _claim(folder, "hydra.run.dir")
+        if environment.rank() > 0:
+            return
+        try:
+            outcome.refuse_another(folder, config.ckpt_path)
+        except FileExistsError as error:
+            sys.exit(f"error: {error}")
 
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
         """Take the folder of a sweep."""

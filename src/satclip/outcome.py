@@ -11,6 +11,25 @@ METRICS = "metrics.json"  # the figures of a run; there only when it has finishe
 JOB = "job.json"  # the options of a multirun's job
 
 
+def traces(folder: Path) -> list[Path]:
+    """What a run has left in `folder` that another one would write over: its checkpoints and its figures."""
+    return [path for path in (*sorted((folder / "checkpoints").glob("*.ckpt")), folder / METRICS) if path.exists()]
+
+
+def refuse_another(folder: Path, checkpoint: str | None) -> None:
+    """Stop a run that would write over the one that `folder` holds; to go on from a checkpoint in it is no other run.
+
+    Raises:
+        FileExistsError: names what is there.
+    """
+    own = checkpoint is not None and (checkpoint == "auto" or folder.resolve() in Path(checkpoint).resolve().parents)
+    if not own and (left := traces(folder)):
+        raise FileExistsError(
+            f"there is a run in this folder already ({left[0]}); go on with it by ckpt_path=auto, choose another "
+            f"folder by hydra.run.dir=FOLDER, or remove {folder} to begin anew"
+        )
+
+
 def begin(folder: Path) -> None:
     """Say that the run in `folder` has not finished."""
     (folder / METRICS).unlink(missing_ok=True)
@@ -39,11 +58,15 @@ def holds_job(folder: Path, options: Sequence[str]) -> bool:
     """Whether this job of a multirun was begun in `folder` before.
 
     Raises:
-        ValueError: another job was.
+        ValueError: another job was, or a run of no multirun.
     """
     try:
         before = json.loads((folder / JOB).read_text())["options"]
     except FileNotFoundError:
+        if found := traces(folder):
+            raise ValueError(
+                f"{found[0]} is of a run that no multirun began; give another hydra.sweep.dir, or remove {folder}"
+            ) from None
         return False
     then, now = sorted({*before} - {*options}), sorted({*options} - {*before})
     if then or now:

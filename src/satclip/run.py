@@ -73,8 +73,11 @@ def begin(folder: Path, checkpoint: str | None) -> tuple[Path | None, int]:
 
     Raises:
         FileNotFoundError: the checkpoint asked for is not there.
-        ValueError: it is damaged, or no training can go on from it.
+        FileExistsError: the folder holds a run that this one would write over.
+        ValueError: the checkpoint is damaged, or no training can go on from it.
     """
+    if environment.rank() == 0:
+        outcome.refuse_another(folder, checkpoint)
     found = None
     if checkpoint == "auto":
         found = newest_readable(folder)
