@@ -1,5 +1,7 @@
 """A checkpoint is whole or not there."""
 
+import errno
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,25 @@ def test_a_save_that_fails_leaves_the_previous_checkpoint_as_it_was(tmp_path: Pa
     before = path.read_bytes()
     with pytest.raises(OSError, match="No space left"):
         AtomicCheckpointIO().save_checkpoint({"weights": torch.arange(1000), "then": Unwritable()}, path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("largest", [500, 50_000], ids="{} numbers a tensor".format)
+@pytest.mark.parametrize("room", [0, 3_000, 30_000, 250_000])
+def test_a_full_disk_is_called_that_wherever_it_ends(largest: int, room: int, tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    AtomicCheckpointIO().save_checkpoint({"weights": torch.arange(1000)}, path)
+    before = path.read_bytes()
+    tensors = [torch.zeros(largest) for _ in range(100_000 // largest)]
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, allowed[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as full:
+            AtomicCheckpointIO().save_checkpoint({"weights": tensors}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    assert full.value.errno == errno.EFBIG
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
 

@@ -28,8 +28,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(target) as part:
-            torch.save(checkpoint, part)
+        with atomic_file(target) as part, part.open("wb") as file:
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:
+                # torch, which cannot end its archive then, complains of positions instead of the disk.
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
 
 
 def plain(value: Any) -> Any:
