@@ -118,6 +118,20 @@ def test_the_same_seed_gives_the_same_weights_and_another_gives_others(imagery: 
     assert not torch.equal(a[first], c[first])
 
 
+def test_tf32_goes_by_the_config_and_not_by_the_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_float32_matmul_precision()
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", torch.backends.cudnn.allow_tf32)
+    try:
+        for word, allowed in (("high", True), ("medium", True), ("highest", False)):
+            run.set_precision(word)
+            assert torch.get_float32_matmul_precision() == word
+            assert torch.backends.cudnn.allow_tf32 is allowed
+        with pytest.raises(ValueError, match=r"highest, high \(TF32\) or medium \(bfloat16\), got fast"):
+            run.set_precision("fast")
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def test_wandb_gets_the_config_the_metrics_the_tables_and_the_globe(
     imagery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

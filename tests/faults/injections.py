@@ -47,3 +47,10 @@ class Slow(L.Callback):
 
     def on_train_batch_start(self, *_: Any) -> None:
         time.sleep(self.seconds)
+
+
+class FailAtStart(L.Callback):
+    """Fails as soon as the training is about to begin."""
+
+    def on_train_start(self, *_: Any) -> None:
+        raise RuntimeError("hurt at the start")

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 Train = Callable[..., dict[str, float]]
+Same = Callable[[Path, Path], None]
 COMMON = ["epochs=3", "scheduler=cosine"]  # of five steps each
 
 
@@ -17,15 +18,36 @@ def whole_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def whole(whole_folder: Path, train: Train) -> Path:
-    """A run that nothing interrupted, made once."""
-    if not (whole_folder / "metrics.json").exists():
-        train(whole_folder, *COMMON)
-    return whole_folder
+def whole(whole_folder: Path, train: Train) -> Callable[..., Path]:
+    """The run of these options that nothing befell, made once."""
+
+    def run(*options: str) -> Path:
+        folder = whole_folder / "-".join(options).replace("=", "-")
+        if not (folder / "metrics.json").exists():
+            train(folder, *COMMON, *options)
+        return folder
+
+    return run
 
 
-def test_small_runs_have_five_steps_an_epoch(whole: Path) -> None:
-    checkpoint = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)
+@pytest.fixture
+def stop(train: Train, tmp_path: Path) -> Callable[..., None]:
+    """Run, or go on, until a signal comes at "STEP step" or in the validation after it, "STEP validation"."""
+
+    def stopped(when: str, *options: str) -> None:
+        step, moment = when.split()
+        hurt = f"+callbacks.hurt={{_target_: injections.SignalAt, step: {step}, moment: {moment}}}"
+        with pytest.raises(SystemExit) as error:
+            train(tmp_path, *COMMON, *options, hurt, "ckpt_path=auto")
+        assert error.value.code == 128 + signal.SIGTERM
+        assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == int(step)
+        assert not (tmp_path / "metrics.json").exists()
+
+    return stopped
+
+
+def test_small_runs_have_five_steps_an_epoch(whole: Callable[..., Path]) -> None:
+    checkpoint = torch.load(whole() / "checkpoints" / "last.ckpt", weights_only=True)
     assert (checkpoint["global_step"], checkpoint["epoch"]) == (15, 2)
 
 
@@ -35,15 +57,62 @@ def test_small_runs_have_five_steps_an_epoch(whole: Path) -> None:
     ids=" ".join,
 )
 def test_stopped_at_any_moment_it_goes_on_bit_for_bit(
-    moments: list[str], whole: Path, train: Train, tmp_path: Path, assert_same_run: Callable[[Path, Path], None]
+    moments: list[str],
+    whole: Callable[..., Path],
+    stop: Callable[..., None],
+    train: Train,
+    tmp_path: Path,
+    assert_same_run: Same,
 ) -> None:
-    for step, moment in map(str.split, moments):
-        hurt = f"+callbacks.hurt={{_target_: injections.SignalAt, step: {step}, moment: {moment}}}"
-        with pytest.raises(SystemExit) as stopped:
-            train(tmp_path, *COMMON, hurt, "ckpt_path=auto")
-        assert stopped.value.code == 128 + signal.SIGTERM
-        assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == int(step)
-        assert not (tmp_path / "metrics.json").exists()
+    for moment in moments:
+        stop(moment)
     train(tmp_path, *COMMON, "ckpt_path=auto")
-    assert_same_run(tmp_path, whole)
+    assert_same_run(tmp_path, whole())
     assert (tmp_path / "metrics.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("limit", "moments"),
+    [(12, ["7 step"]), (12, ["5 validation", "10 step", "12 step"]), (10, ["10 step"]), (15, ["15 validation"])],
+    ids=str,
+)
+def test_stopped_at_any_moment_of_a_limited_number_of_steps_it_goes_on_bit_for_bit(
+    limit: int,
+    moments: list[str],
+    whole: Callable[..., Path],
+    stop: Callable[..., None],
+    train: Train,
+    tmp_path: Path,
+    assert_same_run: Same,
+) -> None:
+    option = f"trainer.max_steps={limit}"
+    for moment in moments:
+        stop(moment, option)
+    train(tmp_path, *COMMON, option, "ckpt_path=auto")
+    assert_same_run(tmp_path, whole(option))
+
+
+@pytest.mark.parametrize("option", [[], ["trainer.max_steps=10"]], ids=["epochs", "steps"])
+def test_a_validation_is_made_up_for_once(
+    option: list[str],
+    whole: Callable[..., Path],
+    stop: Callable[..., None],
+    train: Train,
+    tmp_path: Path,
+    assert_same_run: Same,
+) -> None:
+    stop("10 step", *option)
+    with pytest.raises(RuntimeError, match="hurt at the start"):
+        train(tmp_path, *COMMON, *option, "+callbacks.hurt={_target_: injections.FailAtStart}", "ckpt_path=auto")
+    train(tmp_path, *COMMON, *option, "ckpt_path=auto")
+    assert_same_run(tmp_path, whole(*option))
+
+
+def test_a_run_that_has_done_its_steps_goes_on_when_it_is_given_more(
+    whole: Callable[..., Path], stop: Callable[..., None], train: Train, tmp_path: Path, assert_same_run: Same
+) -> None:
+    constant = "scheduler=constant"  # one that looks at the length of the training would have gone another way
+    stop("10 step", constant, "trainer.max_steps=10")
+    train(tmp_path, *COMMON, constant, "trainer.max_steps=10", "ckpt_path=auto")
+    train(tmp_path, *COMMON, constant, "ckpt_path=auto")
+    assert_same_run(tmp_path, whole(constant))
