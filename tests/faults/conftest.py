@@ -2,6 +2,8 @@
 
 import csv
 import os
+import re
+import resource
 import subprocess
 import sys
 import time
@@ -39,13 +41,56 @@ def small(imagery: Path) -> list[str]:
 
 
 @pytest.fixture
-def train(small: list[str]) -> Callable[..., dict[str, float]]:
-    """A run in this process."""
+def train(small: list[str]) -> Iterator[Callable[..., dict[str, float]]]:
+    """A run in this process, on one thread like those in processes of their own: sums are rounded by the thread."""
 
     def train_here(folder: Path, *overrides: str) -> dict[str, float]:
         return run.train(options.compose(PROJECT / "conf", [*small, f"output_dir={folder}", *overrides]))
 
-    return train_here
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield train_here
+    torch.set_num_threads(threads)
+
+
+@dataclass
+class Living:
+    """A process as /proc has it."""
+
+    number: int
+    parent: int
+    session: int
+    command: str
+
+
+def living() -> list[Living]:
+    """Every process that still runs, by /proc: a bare machine has no pgrep."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            state, parent, _, session = (folder / "stat").read_text().rsplit(")", 1)[1].split()[:4]
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError):  # it has just gone
+            continue
+        if state not in "ZX":
+            found.append(Living(int(folder.name), int(parent), int(session), command))
+    return found
+
+
+def resident(number: int) -> int:
+    """Memory of a process in kB; 0 once it is gone."""
+    try:
+        status = Path(f"/proc/{number}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(status.split("VmRSS:")[1].split()[0]) if "VmRSS:" in status else 0
+
+
+@pytest.fixture
+def linux() -> None:
+    """Skips where the operating system cannot say what the test asks of it."""
+    if not hasattr(resource, "prlimit") or not Path("/proc/self/stat").exists():
+        pytest.skip("NEEDS Linux: processes are found in /proc and limited by prlimit")
 
 
 @dataclass
@@ -69,6 +114,22 @@ class Process:
     def said(self) -> str:
         """Everything so far."""
         return self.said_in.read_text(errors="replace")
+
+    def members(self, name: str) -> set[int]:
+        """Living processes of its session whose command line has `name` in it."""
+        return {each.number for each in living() if each.session == self.process.pid and name in each.command}
+
+    def helpers(self, program: str) -> set[int]:
+        """Living processes of that program, in whatever session, that were told this one's number."""
+        told = re.compile(rf"{re.escape(program)}.*\b{self.process.pid}\b")
+        return {each.number for each in living() if told.search(each.command)}
+
+    def memory(self) -> int:
+        """Resident memory of it and of all below it, in kB."""
+        tree, everyone = {self.process.pid}, living()
+        while below := {each.number for each in everyone if each.parent in tree} - tree:
+            tree |= below
+        return sum(map(resident, tree))
 
     def end(self, code: int | None = None, timeout: float = 120) -> float:
         """Wait for its end, which must have that code; how long it took from its beginning."""

@@ -5,7 +5,6 @@ import os
 import resource
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("linux")]
 EPOCHS = 6
 STEPS = 5 * EPOCHS
 # Every two steps a checkpoint, and time enough between two steps to be hit there.
@@ -44,17 +43,6 @@ def step_of(folder: Path) -> int:
     """Steps behind the newest checkpoint."""
     step: int = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
     return step
-
-
-def pgrep(*options: str) -> list[str]:
-    """Numbers of living processes."""
-    command = ["pgrep", "--runstates", "RSD", *options]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
-
-
-def members(run: Any, name: str) -> set[int]:
-    """Living processes of a run's session whose command line has `name` in it."""
-    return {int(line) for line in pgrep("--session", str(run.process.pid), "--full", name)}
 
 
 def first_loss_after(run: Any, folder: Path, logged: Logged, step: int) -> float:
@@ -137,11 +125,11 @@ def test_when_a_rank_is_killed_the_job_ends(
     folder = tmp_path / "run"
     run = start("epochs=200", SLOW, *DDP, f"hydra.run.dir={folder}")
     run.wait_for(lambda: len(logged(folder, "train/loss")) >= 7)
-    (other,) = members(run, "train.py") - {run.process.pid}
+    (other,) = run.members("train.py") - {run.process.pid}
     killed = time.monotonic()
     os.kill(run.process.pid if rank == 0 else other, signal.SIGKILL)
     run.end(timeout=60)
-    while members(run, "train.py"):
+    while run.members("train.py"):
         assert time.monotonic() - killed < 60, run.said
         time.sleep(0.1)
     seconds = time.monotonic() - killed
@@ -211,8 +199,8 @@ def test_training_goes_on_without_wandb(
     run = start(*here, **environment)
     if fault == "service killed":
         run.wait_for(lambda: len(logged(folder, "train/loss")) >= 5)
-        services = {int(line) for line in pgrep("--full", f"wandb-core.*{run.process.pid}")}
-        assert services
+        services = run.helpers("wandb-core")
+        assert services, "W&B runs no wandb-core that could be killed"
         for process in services:
             os.kill(process, signal.SIGKILL)
     seconds = run.end(code=0, timeout=180)

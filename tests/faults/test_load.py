@@ -9,20 +9,8 @@ import torch
 
 from satclip.data.datamodule import BlueMarbleDataModule
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("linux")]
 STEPS = 2000
-
-
-def resident(process: int) -> int:
-    """Memory of a process and its loaders, in kB; 0 once it is gone."""
-    total = 0
-    try:
-        for thread in Path(f"/proc/{process}/task").iterdir():
-            total += sum(resident(int(child)) for child in (thread / "children").read_text().split())
-        status = Path(f"/proc/{process}/status").read_text()
-        return total + int(status.split("VmRSS:")[1].split()[0])
-    except (FileNotFoundError, IndexError, ProcessLookupError):
-        return total
 
 
 def test_a_long_run_with_an_unreliable_loader_ends_with_every_step_counted_and_memory_flat(
@@ -38,8 +26,10 @@ def test_a_long_run_with_an_unreliable_loader_ends_with_every_step_counted_and_m
     memory: dict[int, int] = {}
 
     def enough() -> bool:
-        memory[50 * len(logged(folder, "train/loss"))] = resident(run.process.pid)
-        return max(memory) >= STEPS - 50
+        step = 50 * len(logged(folder, "train/loss"))
+        if step not in memory:
+            memory[step] = run.memory()
+        return step >= STEPS - 50
 
     run.wait_for(enough, timeout=500)
     run.end(code=0, timeout=60)

@@ -118,6 +118,20 @@ def test_a_multirun_on_two_devices_finishes_all_jobs_and_a_second_call_does_only
     assert "Traceback" not in other.said
 
 
+def test_a_job_that_began_with_a_checkpoint_of_elsewhere_goes_on_from_its_own(
+    alone: Path, tmp_path: Path, start: Callable[..., Any]
+) -> None:
+    sweep = tmp_path / "sweep"
+    options = ["-m", "epochs=3", f"ckpt_path={alone}/checkpoints/last.ckpt", "seed=0,1", f"hydra.sweep.dir={sweep}"]
+    start(*options).end(code=0)
+    (sweep / "1" / "metrics.json").unlink()  # as if it had been cut short after its last checkpoint
+    second = start(*options)
+    second.end(code=0)
+    assert f"{sweep}/0 has finished before and is skipped" in second.said
+    assert f"going on from {sweep}/1/checkpoints/last.ckpt, step 15" in second.said
+    assert (sweep / "1" / "metrics.json").is_file()
+
+
 @pytest.mark.parametrize("launcher", ["ray", "submitit_local"])
 def test_a_launcher_runs_jobs_of_several_devices(launcher: str, tmp_path: Path, start: Callable[..., Any]) -> None:
     package = launcher.removesuffix("_local")
