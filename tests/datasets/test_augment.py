@@ -150,6 +150,15 @@ def test_a_patch_smaller_than_the_crop_is_refused() -> None:
         images(plain(7), numbered())
 
 
+def test_what_does_not_belong_together_is_no_batch() -> None:
+    """The compiled loop knows no bounds."""
+    with pytest.raises(ValueError, match="64 patches, 64 places and 63 ids are no batch"):
+        plain(4).train(numbered(), LONLAT, IDS[1:], seed=0, epoch=0)
+    for batch in (plain(4).validation, lambda raw: images(plain(4), raw)):
+        with pytest.raises(ValueError, match="band 1 is wanted of patches with 1"):
+            batch(numbered()[:, :1])
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16])
 @pytest.mark.parametrize("options", [{}, {"flips": True}, {"flips": True, "blur_sigma": (0.1, 2.0), "scale": 10_000.0}])
 @pytest.mark.parametrize("size", [2, 5, 9])

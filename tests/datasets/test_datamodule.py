@@ -12,6 +12,8 @@ from satclip.data.datamodule import BlueMarbleDataModule, S2DataModule
 from satclip.data.index import read_index, write_index
 from satclip.data.loader import Loader
 from satclip.data.order import TrainBatches, ValidationBatches, sizes_of
+from satclip.data.rewrite import Rewriting
+from satclip.data.rewrite import rewrite as rewrite_shards
 from satclip.data.shards import Shards, write_shard
 
 MakeShards = Callable[..., Path]
@@ -58,6 +60,23 @@ def test_batches_are_the_same_for_any_number_of_ranks_and_workers(
         assert len({len(batches) for batches in validation}) == 1
         seen = [row for rank in validation for batch in rank for row in batch]
         assert sorted(seen) == data.collection.val_rows.tolist()
+
+
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+def test_workers_of_either_kind_decode_our_shards(make_shards: MakeShards, tmp_path: Path, context: str) -> None:
+    source = Shards(sorted(make_shards((9, 11), size=16).glob("*.tar")))
+    rows = torch.arange(20)
+    rewrite_shards(source, source.lonlat, rows, rows % 5 == 0, tmp_path / "new", Rewriting({}, ["a", "b", "c"]))
+    data = module(tmp_path / "new", split="stored", num_workers=2, batch_size=4)
+    loader = data.train_dataloader()
+    loader.multiprocessing_context = context
+    seen = 0
+    for batch in loader:
+        names = [data.collection.source.names[row] for row in batch["id"].tolist()]
+        numbers = [int(name.removesuffix(".tif").split("_")[1]) + 1 for name in names]
+        assert (batch["image"].int() == torch.tensor(numbers)[:, None, None, None]).all()
+        seen += len(names)
+    assert seen == 16
 
 
 def test_a_batch_is_what_the_towers_expect(make_shards: MakeShards) -> None:

@@ -1,4 +1,8 @@
+import struct
+import subprocess
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +12,7 @@ from rasterio.crs import CRS
 
 from satclip.data import strips
 from satclip.data.decode import BadPatchError, decode, decoding
-from satclip.data.strips import find_strips
+from satclip.data.strips import BITS, HEIGHT, NO_DATA, PREDICTOR, SAMPLES, SIZES, WIDTH, find_strips
 
 Encode = Callable[..., bytes]
 
@@ -163,3 +167,119 @@ def test_damaged_strips_are_unreadable_and_never_a_crash(encode: Encode) -> None
         except BadPatchError:
             wrong += 1
     assert wrong  # most of the others only change a pixel: ZSTD as GDAL writes it has no checksum
+
+
+def entry(data: bytes, tag: int) -> int:
+    """Where the directory's entry of a tag lies."""
+    (directory,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, directory)
+    places = range(directory + 2, directory + 2 + 12 * count, 12)
+    return next(place for place in places if struct.unpack_from("<H", data, place)[0] == tag)
+
+
+def test_nothing_that_a_directory_claims_is_believed(encode: Encode) -> None:
+    """The compiled loop knows no bounds, and an error that is not a bad patch's would end the run."""
+    pytest.importorskip("zstandard")
+    pixels = np.random.default_rng(0).integers(1, 9999, (3, 16, 12), dtype=np.uint16)
+    data = encode(pixels, **SHARDS, blockysize=16, nodata=0)
+    assert find_strips(data) is not None
+    (directory,) = struct.unpack_from("<I", data, 4)
+    changes = {
+        2: ("<H", range(19)),  # kind
+        4: ("<I", (0, 1, 2, 3, 5, 100, 65535, 2**31, 2**32 - 1)),  # count
+        8: ("<I", (0, 1, 2, 7, 8, 16, 17, 100, 65535, 2**31, 2**32 - 1)),  # value, or where it lies
+    }
+    refused = 0
+    for place in range(directory + 2, directory + 2 + 12 * struct.unpack_from("<H", data, directory)[0], 12):
+        for offset, (form, values) in changes.items():
+            for value in values:
+                hurt = bytearray(data)
+                struct.pack_into(form, hurt, place + offset, value)
+                for size in (None, (16, 12)):
+                    try:
+                        assert decode(bytes(hurt), bands=3, size=size).size
+                    except BadPatchError:
+                        refused += 1
+    assert refused > 200
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"), [(WIDTH, 0), (HEIGHT, 0), (WIDTH, 2**31), (SAMPLES, 0), (BITS, 12), (PREDICTOR, 3)]
+)
+def test_a_form_that_is_not_ours_is_left_to_gdal(encode: Encode, tag: int, value: int) -> None:
+    pytest.importorskip("zstandard")
+    hurt = bytearray(encode(np.ones((1, 16, 12), np.uint16), **SHARDS, blockysize=16))
+    struct.pack_into("<I", hurt, entry(hurt, tag) + 8, value)
+    assert find_strips(bytes(hurt)) is None
+
+
+def test_no_data_that_is_no_number_is_left_to_gdal(encode: Encode) -> None:
+    data = encode(np.ones((3, 16, 12), np.uint16), **SHARDS, blockysize=16, nodata=12345)
+    hurt = bytearray(data)
+    place = struct.unpack_from("<I", data, entry(data, NO_DATA) + 8)[0]
+    hurt[place : place + 5] = b"abcde"
+    assert find_strips(bytes(hurt)) is None
+    assert decode(bytes(hurt), bands=3).all()
+
+
+@pytest.mark.parametrize("claimed", [0, 100, 385, 2**50])
+def test_a_band_that_lies_about_its_length_is_unreadable(encode: Encode, claimed: int) -> None:
+    """A frame's own word for its length decides what memory is taken."""
+    zstandard = pytest.importorskip("zstandard")
+    data = encode(np.ones((1, 16, 12), np.uint16), **SHARDS, blockysize=16)
+    frame = b"\x28\xb5\x2f\xfd\xe0" + struct.pack("<Q", claimed)
+    if claimed == 385:  # an honest frame, of a number of bytes that makes no whole pixels
+        frame = zstandard.ZstdCompressor().compress(bytes(claimed))
+    hurt = bytearray(data + frame)
+    struct.pack_into("<I", hurt, entry(data, 273) + 8, len(data))
+    struct.pack_into("<I", hurt, entry(data, SIZES) + 8, len(frame))
+    struct.pack_into("<H", hurt, entry(data, SIZES) + 2, 4)
+    assert find_strips(bytes(hurt)) is not None
+    with pytest.raises(BadPatchError, match=r"a band claims to be \d+ bytes, not 384"):
+        decode(bytes(hurt), bands=1)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 37), (1, 37, 1), (2, 3, 255), (12, 255, 257), (1, 256, 256)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_odd_sizes_come_back_as_gdal_reads_them(encode: Encode, shape: tuple[int, int, int], dtype: type) -> None:
+    pixels = np.random.default_rng(0).integers(1, np.iinfo(dtype).max, shape).astype(dtype)
+    data = encode(pixels, **SHARDS, blockysize=shape[1])
+    assert strips._tools() is None or find_strips(data) is not None
+    np.testing.assert_array_equal(decode(data, bands=shape[0]), pixels)
+    with rasterio.MemoryFile(data) as file, file.open() as source:
+        np.testing.assert_array_equal(source.read(), pixels)
+
+
+def test_bands_that_were_never_written_are_zeros_as_gdal_has_it(encode: Encode) -> None:
+    pixels = np.zeros((3, 64, 64), np.uint16)
+    pixels[1] = 7
+    data = encode(pixels, **SHARDS, blockysize=64, sparse_ok=True)
+    np.testing.assert_array_equal(decode(data, bands=3), pixels)
+
+
+def test_pixels_never_go_where_they_do_not_fit(encode: Encode) -> None:
+    data = encode(np.ones((3, 16, 12), np.uint16), **SHARDS, blockysize=16)
+    with pytest.raises(BadPatchError, match="16 x 12 pixels, not 12 x 16"):
+        decode(data, bands=3, out=np.empty((3, 12, 16), np.uint16))
+
+
+def test_many_threads_decode_at_a_time(encode: Encode) -> None:
+    random = np.random.default_rng(0)
+    patches = [random.integers(1, 9999, (3, 64, 64), dtype=np.uint16) for _ in range(20)]
+    files = [encode(pixels, **SHARDS, blockysize=64) for pixels in patches]
+    with ThreadPoolExecutor(8) as threads:
+        found = threads.map(lambda n: decode(files[n % 20], bands=3), range(400))
+        for number, pixels in enumerate(found):
+            np.testing.assert_array_equal(pixels, patches[number % 20])
+
+
+def test_where_nothing_can_be_kept_the_loops_are_compiled_all_the_same() -> None:
+    pytest.importorskip("numba")
+    program = (
+        "import numba.core.caching as c; c.CacheImpl._locator_classes = []\n"
+        "import numpy as np; from satclip.data.kernels import undo_differences\n"
+        "out = np.empty((1, 3), np.uint8)\n"
+        "undo_differences(np.array([[250, 5, 1]], np.uint8), out); print(out.tolist())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == "[[250, 255, 0]]\n", done.stderr

@@ -47,9 +47,11 @@ class Augmentation:
         """Random crop, flips, turn, blur and jitter: uint [B, K, H, W], [B, 2] -> float32 [B, C, S, S], [B, 2].
 
         Raises:
-            ValueError: the patches are smaller than `image_size`.
+            ValueError: the patches are smaller than `image_size`, or ids or bands are missing.
         """
         self._check(raw)
+        if not len(raw) == len(lonlat) == len(ids):
+            raise ValueError(f"{len(raw)} patches, {len(lonlat)} places and {len(ids)} ids are no batch")
 
         def draw(purpose: int) -> Tensor:
             return uniform(seed, epoch, purpose, ids)
@@ -144,6 +146,8 @@ class Augmentation:
         return self.scale * (1 + 2 * beside) ** 2
 
     def _check(self, raw: Tensor) -> None:
+        if max(self.places) >= raw.shape[1]:
+            raise ValueError(f"band {max(self.places)} is wanted of patches with {raw.shape[1]}")
         if min(raw.shape[-2:]) < self.image_size:
             raise ValueError(
                 f"patches of {raw.shape[-2]} x {raw.shape[-1]} pixels cannot be cropped to dataset.image_size="

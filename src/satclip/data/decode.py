@@ -54,7 +54,7 @@ def decode(
         data: the file.
         bands: how many it must hold.
         read: positions of those that are wanted; None for all.
-        size: pixels down and across that it must have; None for any.
+        size: pixels down and across that it must have; None for any, or those of `out`.
         out: takes the pixels.
 
     Raises:
@@ -74,6 +74,8 @@ def decode(
         if out is not None and out.dtype != dtype:
             raise BadPatchError("dtype", f"values are {dtype}, not {out.dtype}")
 
+    if size is None and out is not None:
+        size = (out.shape[1], out.shape[2])
     wanted = tuple(range(bands)) if read is None else tuple(read)
     try:
         if (strips := find_strips(data)) is not None:
@@ -86,7 +88,7 @@ def decode(
                 check(source.count, source.dtypes[0], source.shape)
                 pixels = source.read([position + 1 for position in wanted], out=out)
                 nothing = source.nodata
-    except (RasterioError, OSError, struct.error) as error:
+    except (RasterioError, OSError, MemoryError, struct.error) as error:
         raise BadPatchError("unreadable", plainly(error)) from None
     held = share_held(pixels, nothing, across=8)
     if held < 0.5:  # rare, and worth a closer look

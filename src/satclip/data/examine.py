@@ -81,7 +81,7 @@ def examine(data: bytes, bands: int) -> Facts:
             if form[3] not in DTYPES:
                 return Facts("dtype", f"values are {form[3]}", form, centre=centre, reach_km=reach)
             pixels, nothing = source.read(), source.nodata
-    except (RasterioError, OSError) as error:
+    except (RasterioError, OSError, MemoryError) as error:
         return Facts("unreadable", plainly(error))
     held = share_held(pixels, nothing)
     if held < LEAST_HELD:

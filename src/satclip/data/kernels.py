@@ -1,8 +1,12 @@
 """The two loops over pixels that a processor spends its time in, compiled by numba (`pip install satclip[fast]`).
 
 Each has a twin that needs no numba and gives the same bits: GDAL undoes the differences, torch augments. Neither loop
-uses threads of its own, so both work in the forked workers of a data loader.
+uses threads of its own, so both work in the forked workers of a data loader. Neither checks bounds: shapes are the
+caller's to check.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import numba
 import numpy as np
@@ -13,19 +17,26 @@ Images = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def compiled(function: Callable[..., None]) -> Any:
+    """Compile it at its first call, or take what an earlier process compiled."""
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # nowhere to keep it: neither this folder nor the home can be written
+        return numba.njit(nogil=True)(function)
+
+
+@compiled
 def undo_differences(differences: Pixels, out: Pixels) -> None:
     """Sum along rows, [H, W] into [H, W], modulo the type's range: what TIFF calls predictor 2, backwards."""
     height, width = differences.shape
     for row in range(height):
-        value = differences[row, 0]
-        out[row, 0] = value
-        for column in range(1, width):
+        value = np.uint64(0)
+        for column in range(width):
             value += differences[row, column]
             out[row, column] = value
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@compiled
 def crop_flip_blur(
     raw: Pixels,
     places: Numbers,

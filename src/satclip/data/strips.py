@@ -16,10 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.generic]
-WIDTH, HEIGHT, BITS, COMPRESSION, OFFSETS, SAMPLES, ROWS, SIZES = 256, 257, 258, 259, 273, 277, 278, 279
-PLANAR, PREDICTOR, TILE_WIDTH, SAMPLE_FORMAT, NO_DATA = 284, 317, 322, 339, 42113
+WIDTH, HEIGHT, BITS, COMPRESSION, FILL_ORDER, OFFSETS, SAMPLES = 256, 257, 258, 259, 266, 273, 277
+ROWS, SIZES, PLANAR, PREDICTOR, TILE_WIDTH, SAMPLE_FORMAT, NO_DATA = 278, 279, 284, 317, 322, 339, 42113
+USED = {WIDTH, HEIGHT, BITS, COMPRESSION, FILL_ORDER, OFFSETS, SAMPLES}
+USED |= {ROWS, SIZES, PLANAR, PREDICTOR, TILE_WIDTH, SAMPLE_FORMAT, NO_DATA}
 ZSTD, BY_BAND, DIFFERENCES, UNSIGNED = 50000, 2, 2, 1
-_CODES = {1: "B", 2: "c", 3: "H", 4: "I", 16: "Q"}  # the kinds of TIFF's numbers that are used here
+LARGEST = 1 << 15  # pixels down or across; what claims to be larger is no patch
+_CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # TIFF's kinds of whole numbers
+_TEXT = 2
 _THREAD = local()  # a decompressor serves one thread at a time
 
 
@@ -46,34 +50,45 @@ class Strips:
 def find_strips(data: bytes) -> Strips | None:
     """Read a file's directory; None if it has another form, or what decodes it is not installed.
 
+    Nothing in a file is believed: what does not fit goes to GDAL, which knows what to say of it.
+
     Raises:
         struct.error: it is cut short.
     """
     if _tools() is None or data[:4] != b"II*\x00" or sys.byteorder != "little":
         return None
     tags = _tags(data)
-    bits, count = set(tags.get(BITS, ())), tags.get(SAMPLES, (1,))[0]
-    if (
-        tags.get(COMPRESSION) != (ZSTD,)
-        or TILE_WIDTH in tags
-        or bits not in ({8}, {16})
-        or set(tags.get(SAMPLE_FORMAT, (UNSIGNED,))) != {UNSIGNED}
-        or tags.get(PLANAR, (1,)) != (BY_BAND,)
-        or tags.get(PREDICTOR, (1,))[0] not in (1, DIFFERENCES)
-        or any(len(tags.get(tag, ())) != 1 for tag in (WIDTH, HEIGHT, ROWS))
-        or tags[ROWS][0] < tags[HEIGHT][0]
-        or not len(tags.get(OFFSETS, ())) == len(tags.get(SIZES, ())) == count
-    ):
+    if tags is None:
         return None
-    text = b"".join(tags.get(NO_DATA, ())).rstrip(b"\x00 ").decode("ascii", "replace")
-    return Strips(
-        shape=(tags[HEIGHT][0], tags[WIDTH][0]),
-        dtype=np.dtype(np.uint8 if bits == {8} else np.uint16),
-        offsets=tags[OFFSETS],
-        sizes=tags[SIZES],
-        differences=tags.get(PREDICTOR) == (DIFFERENCES,),
-        nothing=float(text) if text else None,
+
+    def single(tag: int, default: int = 0) -> int:
+        values = tags.get(tag, (default,))
+        return int(values[0]) if len(values) == 1 else 0
+
+    bits, offsets, sizes = set(tags.get(BITS, ())), tags.get(OFFSETS, ()), tags.get(SIZES, ())
+    height, width, predictor = single(HEIGHT), single(WIDTH), single(PREDICTOR, 1)
+    plain = (
+        single(COMPRESSION) == ZSTD
+        and single(PLANAR, 1) == BY_BAND
+        and single(FILL_ORDER, 1) == 1
+        and predictor in (1, DIFFERENCES)
+        and TILE_WIDTH not in tags
+        and bits in ({8}, {16})
+        and set(tags.get(SAMPLE_FORMAT, (UNSIGNED,))) == {UNSIGNED}
+        and 0 < width <= LARGEST
+        and 0 < height <= min(single(ROWS), LARGEST)
+        and 0 < len(offsets) == len(sizes) == single(SAMPLES, 1)
+        and all(sizes)  # a strip of no bytes is one that was never written
     )
+    text = b"".join(tags.get(NO_DATA, ())).rstrip(b"\x00 ")
+    try:
+        nothing = float(text) if text else None
+    except ValueError:
+        return None
+    if not plain:
+        return None
+    dtype: type[np.unsignedinteger] = np.uint8 if bits == {8} else np.uint16
+    return Strips((height, width), np.dtype(dtype), offsets, sizes, predictor == DIFFERENCES, nothing)
 
 
 def read_strips(data: bytes, strips: Strips, read: tuple[int, ...], out: Array) -> None:
@@ -88,28 +103,32 @@ def read_strips(data: bytes, strips: Strips, read: tuple[int, ...], out: Array) 
     view = memoryview(data)
     for position, target in zip(read, out, strict=True):
         offset, size = strips.offsets[position], strips.sizes[position]
-        flat = np.frombuffer(decompress(view[offset : offset + size], target.nbytes), strips.dtype)
-        if flat.size != target.size:
-            raise OSError(f"band {position + 1} holds {flat.size} pixels, not {target.size}")
+        found = decompress(view[offset : offset + size], target.nbytes)
+        if len(found) != target.nbytes:
+            raise OSError(f"band {position + 1} holds {len(found)} bytes, not {target.nbytes}")
+        pixels = np.frombuffer(found, strips.dtype).reshape(target.shape)
         if strips.differences:
-            undo_differences(flat.reshape(target.shape), target)
+            undo_differences(pixels, target)
         else:
-            target[:] = flat.reshape(target.shape)
+            target[:] = pixels
 
 
-def _tags(data: bytes) -> dict[int, tuple[Any, ...]]:
-    """The tags of the first directory, those of the kinds that are used here."""
+def _tags(data: bytes) -> dict[int, tuple[Any, ...]] | None:
+    """The values of the tags that are used here, out of the first directory; None if one is of another kind."""
     (directory,) = struct.unpack_from("<I", data, 4)
     (entries,) = struct.unpack_from("<H", data, directory)
     found: dict[int, tuple[Any, ...]] = {}
     for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
         tag, kind, count = struct.unpack_from("<HHI", data, entry)
-        if kind in _CODES:
-            form = f"<{count}{_CODES[kind]}"
-            inside = struct.calcsize(form) <= 4
-            found[tag] = struct.unpack_from(
-                form, data, entry + 8 if inside else struct.unpack_from("<I", data, entry + 8)[0]
-            )
+        if tag not in USED or tag in found:
+            continue
+        if (kind != _TEXT) if tag == NO_DATA else (kind not in _CODES):
+            return None
+        form = f"<{count}{'s' if tag == NO_DATA else _CODES[kind]}"
+        place = entry + 8
+        if struct.calcsize(form) > 4:
+            (place,) = struct.unpack_from("<I", data, place)
+        found[tag] = struct.unpack_from(form, data, place)
     return found
 
 
@@ -123,11 +142,14 @@ def _tools() -> tuple[Callable[[memoryview, int], bytes], Callable[[Array, Array
     except ImportError:
         return None
 
-    def decompress(data: memoryview, most: int) -> bytes:
+    def decompress(data: memoryview, expected: int) -> bytes:
         if not hasattr(_THREAD, "zstd"):
             _THREAD.zstd = zstandard.ZstdDecompressor()
         try:
-            found: bytes = _THREAD.zstd.decompress(data, max_output_size=most)
+            # Where a frame says how long its content is, memory for that is taken, whatever was asked for.
+            if (claimed := zstandard.frame_content_size(data)) not in (-1, expected):
+                raise OSError(f"a band claims to be {claimed} bytes, not {expected}")
+            found: bytes = _THREAD.zstd.decompress(data, max_output_size=expected)
         except zstandard.ZstdError as error:
             raise OSError(str(error)) from None
         return found
