@@ -15,6 +15,7 @@ import torch
 from rasterio.io import MemoryFile
 
 from satclip.data import rewrite as rewriting
+from satclip.data.atomic import HOST
 from satclip.data.datamodule import S2DataModule
 from satclip.data.index import read_index
 from satclip.data.rewrite import Rewriting, recompressed, rewrite, same_patch
@@ -101,9 +102,12 @@ def test_an_interrupted_writing_goes_on_and_ends_the_same(
     with pytest.raises(ValueError, match="begun with another seed; remove it, or go on as it was begun"):
         rewrite(source, lonlat, rows, held_out, tmp_path / "again", Rewriting({"kind": "test"}, ["a", "b", "c"], 5, 7))
     calls[:] = [1] * 100
+    killed = tmp_path / "again.part" / f".train-00002.tar.{HOST}.999999999.part"
+    killed.write_bytes(b"half a shard")
     rewrite(source, lonlat, rows, held_out, tmp_path / "again", HOW, threads=1)
     assert len(calls) - 100 == 40 - 7 * done
     assert contents(tmp_path / "again") == contents(tmp_path / "whole")
+    assert not list(tmp_path.rglob(".*"))
     with pytest.raises(FileExistsError, match="is there already"):
         rewrite(source, lonlat, rows, held_out, tmp_path / "again", HOW)
 

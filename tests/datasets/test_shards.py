@@ -1,8 +1,10 @@
 import json
 import os
 import pickle
+import sys
 import tarfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,25 @@ def test_a_root_without_patches_names_the_three_ways_out(tmp_path: Path) -> None
             Whereabouts(root).find()
         for way in ("make data", "dataset=s2_folder dataset.root=", "experiment=blue_marble"):
             assert way in str(caught.value)
+
+
+def test_many_threads_read_from_more_shards_than_are_kept_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("satclip.data.shards.MOST_OPEN", 2)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    for number in range(20):
+        write_shard(tmp_path / f"{number:02d}.tar", [("a.tif", f"in {number:02d}".encode(), 0.0, 0.0)])
+    shards = Shards(sorted(tmp_path.glob("*.tar")))
+    opened = Path("/proc/self/fd")
+    before = len(list(opened.iterdir())) if opened.exists() else 0
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            rows = [7 * number % 20 for number in range(4000)]
+            assert list(threads.map(shards.read, rows)) == [f"in {row:02d}".encode() for row in rows]
+    finally:
+        sys.setswitchinterval(interval)
+    if opened.exists():
+        assert len(list(opened.iterdir())) <= before + 10
 
 
 def test_files_stay_open_and_are_not_handed_to_other_processes(make_shards: Callable[..., Path]) -> None:

@@ -17,7 +17,7 @@ from rasterio.io import MemoryFile
 from rich.progress import Progress
 from torch import Tensor
 
-from satclip.data.atomic import atomic_file
+from satclip.data.atomic import atomic_file, clear_leftovers
 from satclip.data.bad import Complaint
 from satclip.data.decode import decoding
 from satclip.data.hashing import shuffled
@@ -71,6 +71,7 @@ def rewrite(
         raise FileExistsError(f"{target} is there already; choose another folder or remove it")
     part = target.with_name(f"{target.name}.part")
     part.mkdir(parents=True, exist_ok=True)
+    clear_leftovers(part)
     names = [source.names[row] for row in rows.tolist()]
     _begin(part, {**asdict(how), "patches": hashlib.sha256("\n".join(names).encode()).hexdigest()})
     shards: list[dict[str, Any]] = []
@@ -157,7 +158,7 @@ def _write(
         try:
             with decoding():
                 return recompressed(source.read(row), how.level)
-        except (RasterioError, OSError) as error:
+        except (RasterioError, OSError, MemoryError) as error:
             log.warning("left out: %s cannot be read (%s)", source.names[row], error)
             return None
 

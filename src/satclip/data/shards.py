@@ -118,6 +118,17 @@ def scan_stream(file: IO[bytes], name: str) -> tuple[Members, int]:
     return found, end
 
 
+class _Opened:
+    """A file descriptor, closed when nobody holds it any more."""
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = os.open(path, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        if "descriptor" in self.__dict__:  # it is not where the constructor failed
+            os.close(self.descriptor)
+
+
 class Shards:
     """Patches in local tar files, read by offset; rows are counted shard by shard in the order of `paths`.
 
@@ -130,7 +141,7 @@ class Shards:
     """
 
     def __init__(self, paths: Sequence[Path], tables: Sequence[Members] | None = None) -> None:
-        self._open: dict[int, int] = {}
+        self._open: dict[int, _Opened] = {}
         tables = [members(path) for path in paths] if tables is None else tables
         self.paths = list(paths)
         self.names = [name for table in tables for name in table.names]
@@ -148,13 +159,15 @@ class Shards:
         self._sizes = np.array([size for table in tables for size in table.sizes], dtype=np.int64)
 
     def read(self, row: int) -> bytes:
-        """The GeoTIFF of one patch. Safe after a fork: it moves no file position that processes share."""
+        """The GeoTIFF of one patch. Safe after a fork, as it moves no file position, and in many threads at a time."""
         shard = int(self.shard_of[row])
-        if shard not in self._open:
-            if len(self._open) == MOST_OPEN:
-                os.close(self._open.pop(next(iter(self._open))))
-            self._open[shard] = os.open(self._at_hand(shard), os.O_RDONLY)
-        return os.pread(self._open[shard], int(self._sizes[row]), int(self._offsets[row]))
+        file = self._open.get(shard)
+        if file is None:
+            # Another thread may be reading from what is dropped here: the last one that holds it closes it.
+            for oldest in list(self._open)[: len(self._open) + 1 - MOST_OPEN]:
+                self._open.pop(oldest, None)
+            file = self._open[shard] = _Opened(self._at_hand(shard))
+        return os.pread(file.descriptor, int(self._sizes[row]), int(self._offsets[row]))
 
     def _at_hand(self, shard: int) -> Path:
         """The file of a shard."""
@@ -162,12 +175,7 @@ class Shards:
 
     def close(self) -> None:
         """Close the files."""
-        while self._open:
-            os.close(self._open.popitem()[1])
+        self._open.clear()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": {}}
-
-    def __del__(self) -> None:
-        if "_open" in self.__dict__:  # it is not where the constructor failed
-            self.close()
