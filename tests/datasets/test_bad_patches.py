@@ -84,12 +84,14 @@ def test_in_memory_bad_patches_are_left_out_before_the_order_is_made(
         assert f"patch_{row}.tif ({cause}" in caplog.text
     for batch in data.train_dataloader():
         assert batch["image"][:, 0, 0, 0].tolist() == [row + 1 for row in batch["id"].tolist()]
-    with pytest.raises(ValueError, match=r"6 of 60 patches in .* that cannot be used: .*max_bad_fraction=0.05"):
+    with pytest.raises(
+        ValueError, match=r"6 of 60 patches in .* that cannot be used \(1 .*\): .*max_bad_fraction=0.05"
+    ):
         module(root, keep_in_memory=True, max_bad_fraction=0.05)
 
 
 def test_bad_patches_are_counted_by_cause_and_the_first_ten_named(caplog: pytest.LogCaptureFixture) -> None:
-    bad = BadPatches(limit=0.5, seen=100)
+    bad = BadPatches(limit=0.5, total=100)
     with caplog.at_level(logging.WARNING):
         for number in range(14):
             bad.add([(f"patch_{number}.tif", "empty" if number % 2 else "bands", "detail")])
@@ -100,11 +102,20 @@ def test_bad_patches_are_counted_by_cause_and_the_first_ten_named(caplog: pytest
     assert caplog.text.count("only counted") == 1
 
 
+def test_bad_patches_are_summed_up_by_cause_once_an_epoch(caplog: pytest.LogCaptureFixture) -> None:
+    bad = BadPatches(limit=0.5, total=100)
+    bad.add([(f"patch_{n}.tif", "empty" if n % 3 else "bands", "") for n in range(14)])
+    for _ in range(3):
+        bad.share(torch.device("cpu"))
+    assert caplog.text.count("14 of 100 patches are bad: 5 bands, 9 empty") == 1
+
+
 def test_too_many_bad_patches_end_the_run_with_the_list() -> None:
-    bad = BadPatches(limit=0.01, seen=250)
+    bad = BadPatches(limit=0.01, total=250)
     bad.add([("a.tif", "empty", "zero"), ("b.tif", "empty", "zero")])
     with pytest.raises(
-        ValueError, match=r"3 bad patches where an epoch reads 250[\s\S]*a.tif \(empty\)[\s\S]*c.tif \(bands\): 11"
+        ValueError,
+        match=r"3 bad patches of 250, more than .*=0.01:\n  a.tif \(empty\): zero\n[\s\S]*c.tif \(bands\): 11",
     ):
         bad.add([("c.tif", "bands", "11 bands")])
 
@@ -133,7 +144,9 @@ class Learner(L.LightningModule):
     "ignore:The number of training batches",
     "ignore:You passed in a `val_dataloader`",
 )
-def test_counts_reach_the_loggers_and_too_many_bad_patches_stop_a_training(root: Path, tmp_path: Path) -> None:
+def test_counts_reach_the_loggers_and_too_many_bad_patches_stop_a_training(
+    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     def fit(**options: Any) -> None:
         names = ["a", "b", "c"]
         data = S2DataModule(root, bands=names, file_bands=names, scale=1.0, **{**settings, **options})
@@ -147,7 +160,6 @@ def test_counts_reach_the_loggers_and_too_many_bad_patches_stop_a_training(root:
     logged = next((tmp_path / "log").rglob("metrics.csv")).read_text()
     assert "data/bad/empty" in logged
     assert "data/bad/unreadable" in logged
-    with pytest.raises(
-        ValueError, match=r"bad patches where an epoch reads \d+, more than dataset.max_bad_fraction=0.01"
-    ):
+    assert "patches are bad: " in caplog.text
+    with pytest.raises(ValueError, match=r"bad patches of \d+, more than dataset.max_bad_fraction=0.01"):
         fit(max_bad_fraction=0.01)

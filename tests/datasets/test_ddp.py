@@ -14,6 +14,7 @@ import torch
 
 from satclip.data.datamodule import S2DataModule
 from satclip.data.rewrite import Rewriting, rewrite
+from satclip.data.shards import Shards, write_shard
 from satclip.data.source import Streamed, Whereabouts
 from satclip.data.table import place_patches
 
@@ -52,19 +53,25 @@ trainer = L.Trainer(
 )
 trainer.fit(module, data)
 seen = {"train": module.train_seen, "validation": module.val_seen, "epochs": trainer.current_epoch}
+seen["bad"] = [data._bad[training].counts() for training in (True, False)]
 Path(settings["out"], f"{settings['devices']}-{trainer.global_rank}.json").write_text(json.dumps(seen))
 """
 
 
-def train(folder: Path, devices: int, workers: int, **data: Any) -> list[dict[str, Any]]:
-    """What each rank saw."""
+def start(folder: Path, devices: int, workers: int, **data: Any) -> subprocess.CompletedProcess[str]:
+    """A training of three epochs."""
     settings = {"data": {**data, "num_workers": workers}, "devices": devices, "out": str(folder)}
     program = folder / "program.py"
     program.write_text(PROGRAM)
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, str(program), json.dumps(settings)],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False, timeout=240,
     )  # fmt: skip
+
+
+def train(folder: Path, devices: int, workers: int, **data: Any) -> list[dict[str, Any]]:
+    """What each rank saw."""
+    done = start(folder, devices, workers, **data)
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads((folder / f"{devices}-{rank}.json").read_text()) for rank in range(devices)]
 
@@ -107,3 +114,33 @@ def test_two_ranks_train_three_epochs_on_shards_of_the_real_patches(shared: Path
     rows = set(written.held_out.nonzero().flatten().tolist())
     assert len(rows) == 4
     compare(tmp_path, rows, root=str(tmp_path / "shards"), **settings)
+
+
+@pytest.mark.slow
+def test_two_ranks_count_bad_patches_as_one_does_and_stop_together(
+    make_shards: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = make_shards((9, 11, 3, 17))
+    names = ["a", "b", "c"]
+    settings = {"bands": names, "file_bands": names, "image_size": 4, "batch_size": 4, "split": "random"}
+    settings |= {"root": str(root), "val_fraction": 0.3}
+    module = S2DataModule(**settings)
+    module.setup()
+    held = module.collection
+    bad = {*held.train_rows[::9].tolist(), *held.val_rows[1:2].tolist()}
+    assert isinstance(held.source, Shards)
+    row = 0
+    for path, size in zip(held.source.paths, held.source.shard_sizes, strict=True):
+        rows = range(row, row + size)
+        data = [b"" if n in bad else held.source.read(n) for n in rows]
+        places = [held.lonlat[n].tolist() for n in rows]
+        write_shard(path, [(held.source.names[n], d, *place) for n, d, place in zip(rows, data, places, strict=True)])
+        row += size
+    # Borne over three epochs, in which each rank meets nearly all of the bad patches.
+    borne = (len(bad) - 1) / len(held.train_rows)
+    for rank in train(tmp_path, 2, 1, **settings, max_bad_fraction=borne):
+        assert rank["bad"] == [{"missing": len(bad) - 1}, {"missing": 1}]
+    stopped = start(tmp_path, 2, 0, **settings, max_bad_fraction=borne - 0.01)
+    assert stopped.returncode != 0
+    for row in bad & set(held.train_rows.tolist()):
+        assert f"  {held.source.names[row]} (missing): " in stopped.stderr

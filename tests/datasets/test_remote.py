@@ -16,6 +16,7 @@ import pytest
 
 from satclip.data import transport
 from satclip.data.datamodule import S2DataModule
+from satclip.data.loader import Plan
 from satclip.data.remote import CachedShards
 from satclip.data.shards import INDEX_SUFFIX, Shards
 from satclip.data.source import Whereabouts
@@ -35,6 +36,7 @@ class Server:
 
     def __init__(self, root: Path) -> None:
         self.root, self.ranges, self.break_after, self.stall, self.errors = root, True, 0, 0.0, 0
+        self.pause = 0.0  # before every part of what is sent
         self.asked: Counter[str] = Counter()
         self.sent = 0
         self.http = QuietServer(("127.0.0.1", 0), partial(Handler, self))
@@ -70,7 +72,9 @@ class Handler(BaseHTTPRequestHandler):
         stall, site.stall = site.stall, 0.0
         time.sleep(stall)
         limit = site.break_after or len(data)
-        self.wfile.write(data[:limit])
+        for first in range(0, limit, 100_000 if site.pause else limit):
+            time.sleep(site.pause)
+            self.wfile.write(data[first : min(first + 100_000, limit) if site.pause else limit])
         site.sent += len(data[:limit])
         if limit < len(data):
             self.wfile.flush()
@@ -140,6 +144,25 @@ def test_a_stalled_answer_is_asked_for_again(
     assert server.asked["blob"] == 2
 
 
+def test_a_server_that_is_slow_but_never_silent_is_waited_for(
+    server: Server, blob: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "TIMEOUT", 0.5)
+    server.pause = 0.1  # eleven times
+    fetch(f"{server.url}/blob", tmp_path / "blob")
+    assert (tmp_path / "blob").read_bytes() == blob
+    assert server.asked["blob"] == 1
+
+
+def test_a_bucket_is_read_by_its_own_command(blob: bytes, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = server.root / "aws"
+    aws.write_text(f'#!/bin/sh\n[ "$*" = "s3 cp s3://bucket/it\'s.tar -" ] && cat {server.root}/blob\n')
+    aws.chmod(0o755)
+    monkeypatch.setenv("PATH", str(server.root), prepend=":")
+    with opened("s3://bucket/it's.tar") as stream:
+        assert stream.read() == blob
+
+
 def test_a_busy_server_is_asked_again(server: Server, blob: bytes, tmp_path: Path) -> None:
     server.errors = 2
     fetch(f"{server.url}/blob", tmp_path / "blob")
@@ -177,9 +200,11 @@ def test_a_command_is_read_through_its_pipe_and_its_failure_told(blob: bytes, se
     assert not (tmp_path / "other").exists()
 
 
-def serve(server: Server, make_shards: MakeShards, **options: Any) -> tuple[Path, list[str]]:
+def serve(
+    server: Server, make_shards: MakeShards, sizes: tuple[int, ...] = SIZES, **options: Any
+) -> tuple[Path, list[str]]:
     """Shards on the server, and the same ones locally."""
-    local = make_shards(SIZES, **options)
+    local = make_shards(sizes, **options)
     for path in local.iterdir():
         (server.root / path.name).write_bytes(path.read_bytes())
     return local, [f"{server.url}/{path.name}" for path in sorted(local.glob("*.tar"))]
@@ -188,7 +213,7 @@ def serve(server: Server, make_shards: MakeShards, **options: Any) -> tuple[Path
 def module(root: Path, **options: Any) -> S2DataModule:
     names = ["a", "b", "c"]
     defaults = {"image_size": 4, "batch_size": 6, "num_workers": 0, "split": "random", "val_fraction": 0.2}
-    data = S2DataModule(root, bands=names, file_bands=names, shuffle_window=2, **{**defaults, **options})
+    data = S2DataModule(root, bands=names, file_bands=names, **{"shuffle_window": 2, **defaults, **options})
     data.prepare_data()
     data.setup()
     return data
@@ -212,6 +237,33 @@ def test_shards_from_afar_give_the_batches_of_local_ones(
     data = module(tmp_path / "far", urls=f"{server.url}/shard-{{000..003}}.tar", num_workers=workers)
     assert batches(data) == batches(module(local))
     assert all(server.asked[url.rsplit("/", 1)[1]] for url in urls)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+@pytest.mark.parametrize("sizes", [SIZES, (31, 9)], ids=["unequal", "fewer than ranks"])
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_three_ranks_at_once_share_a_cache_and_make_the_batches_of_one(
+    server: Server, make_shards: MakeShards, tmp_path: Path, sizes: tuple[int, ...], workers: int
+) -> None:
+    local, urls = serve(server, make_shards, sizes=sizes)
+    whole = module(local)
+    room = (1 + sum(sorted(path.stat().st_size for path in local.glob("*.tar"))[-2:])) / 2**30  # two shards
+    far = [module(tmp_path / "far", urls=urls, shuffle_window=1, cache_gib=room) for _ in range(3)]
+    loaders = []
+    for rank, data in enumerate(far):
+        plan = Plan(batch_size=6, seed=0, window=1, workers=workers, rank=rank, world_size=3)
+        loaders.append((data.collection.train_loader(plan), data.collection.val_loader(plan)))
+    alone = whole.collection.train_loader(Plan(batch_size=6, seed=0, window=1, workers=0))
+    expected = [(b["id"].tolist(), b["image"][:, 0, 0, 0].tolist()) for b in alone]
+    for _ in range(2):  # the second epoch finds a cache that is full of what it may not need
+        train, validation = (list(zip(*(pair[part] for pair in loaders), strict=True)) for part in (0, 1))
+        found = [
+            (list(chain(*(b["id"].tolist() for b in parts))), list(chain(*(b["image"][:, 0, 0, 0] for b in parts))))
+            for parts in train
+        ]
+        assert found == expected
+        seen = sorted(row for parts in validation for b in parts for row in b["id"].tolist())
+        assert seen == whole.collection.val_rows.tolist()
 
 
 def test_an_index_in_memory_of_the_whole_is_not_needed_twice(

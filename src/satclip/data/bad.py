@@ -1,8 +1,13 @@
 """The count of what could not be used: never a silent drop, and an end when it is too much."""
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Iterable
+
+import torch
+
+from satclip import ranks
 
 log = logging.getLogger(__name__)
 NAMED = 10
@@ -12,15 +17,19 @@ Complaint = tuple[str, str, str]  # patch name, cause, detail
 class BadPatches:
     """Counts bad patches by cause, names the first ten in the log, and stops where they are too many.
 
+    Every epoch deals the patches out anew, so in time each process meets all the bad ones: what they are measured
+    against are the patches of all processes.
+
     Args:
         limit: the largest fraction that is borne.
-        seen: how many patches this process reads in an epoch, of which `limit` is the fraction.
+        total: how many patches there are, over all processes.
     """
 
-    def __init__(self, limit: float, seen: int) -> None:
-        self.limit, self.seen = limit, seen
-        self.causes: dict[str, str] = {}
-        self._details: dict[str, str] = {}
+    def __init__(self, limit: float, total: int) -> None:
+        self.limit, self.total = limit, total
+        self._found: dict[str, tuple[str, str]] = {}
+        self._own: list[Complaint] = []  # what the other processes have not been told
+        self._summed_up = 0
 
     def add(self, complaints: Iterable[Complaint]) -> None:
         """Take note of some more; a patch that comes again counts once.
@@ -29,21 +38,44 @@ class BadPatches:
             ValueError: more than `limit` of the patches are bad; lists them.
         """
         for name, cause, detail in complaints:
-            if name in self.causes:
+            if name in self._found:
                 continue
-            self.causes[name], self._details[name] = cause, detail
-            if len(self.causes) <= NAMED:
+            self._found[name] = cause, detail
+            self._own.append((name, cause, detail))
+            if len(self._found) <= NAMED:
                 log.warning("bad patch %s (%s): %s", name, cause, detail)
-            elif len(self.causes) == NAMED + 1:
+            elif len(self._found) == NAMED + 1:
                 log.warning("more than %d bad patches: from here on they are only counted", NAMED)
-        if len(self.causes) > self.limit * self.seen:
-            listed = "\n  ".join(f"{name} ({self.causes[name]}): {self._details[name]}" for name in self.causes)
-            raise ValueError(
-                f"{len(self.causes)} bad patches where an epoch reads {self.seen}, more than dataset.max_bad_fraction="
-                f"{self.limit}:\n  {listed}\n"
-                "remove or mend them (`python scripts/check_shards.py ROOT` lists all) or raise the limit"
-            )
+        self._check()
+
+    def share(self, device: torch.device) -> None:
+        """Let every process know what the others have found, and sum it up in the log; all call it at the same batch.
+
+        Raises:
+            ValueError: as `add`, in all of them.
+        """
+        if ranks.world_size() > 1:
+            text = json.dumps(self._own) + "\n"
+            letters = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8).to(device)
+            for line in ranks.gather(letters).cpu().numpy().tobytes().splitlines():
+                for name, cause, detail in json.loads(line):
+                    self._found.setdefault(name, (cause, detail))
+        self._own.clear()
+        if len(self._found) > self._summed_up and ranks.rank() == 0:
+            causes = ", ".join(f"{count} {cause}" for cause, count in self.counts().items())
+            log.warning("%d of %d patches are bad: %s", len(self._found), self.total, causes)
+        self._summed_up = len(self._found)
+        self._check()
 
     def counts(self) -> dict[str, int]:
         """How many there are of each cause."""
-        return dict(Counter(self.causes.values()))
+        return dict(Counter(cause for cause, _ in self._found.values()))
+
+    def _check(self) -> None:
+        if len(self._found) > self.limit * self.total:
+            listed = "\n  ".join(f"{name} ({cause}): {detail}" for name, (cause, detail) in self._found.items())
+            raise ValueError(
+                f"{len(self._found)} bad patches of {self.total}, more than dataset.max_bad_fraction={self.limit}:\n"
+                f"  {listed}\n"
+                "remove or mend them (`python scripts/check_shards.py ROOT` lists all) or raise the limit"
+            )

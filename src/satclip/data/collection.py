@@ -1,6 +1,7 @@
 """All usable patches of a data set, with their places, divided into training and validation."""
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,7 +98,8 @@ def collect(
     if keep_in_memory:
         images, rows, bad = decode_all(source, form, rows)
         broken = [f"{name} ({cause}: {detail})" for name, cause, detail in bad]
-        complain(broken, len(table.rows), max_bad_fraction, f"patches in {root} that cannot be used")
+        causes = ", ".join(f"{count} {cause}" for cause, count in Counter(cause for _, cause, _ in bad).items())
+        complain(broken, len(table.rows), max_bad_fraction, f"patches in {root} that cannot be used ({causes})")
         memory = MemoryPatches(images, rows, table.lonlat)
     held_out = split.validation(table.lonlat[rows], [source.names[row] for row in rows.tolist()], source.held_out[rows])
     found = Collection(source, table.lonlat, form, rows[~held_out], rows[held_out], memory)

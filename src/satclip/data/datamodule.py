@@ -15,7 +15,7 @@ from satclip.data.blue_marble import Recipe, write_blue_marble
 from satclip.data.collection import Collection, collect
 from satclip.data.loader import Loader, Plan
 from satclip.data.patches import Batch
-from satclip.data.resume import enter_next_epoch, position, resumed
+from satclip.data.resume import at_last_batch, enter_next_epoch, position, resumed
 from satclip.data.source import Streamed, Whereabouts
 from satclip.data.stream import StreamCollection, collect_stream
 from satclip.data.table import Split
@@ -146,27 +146,29 @@ class S2DataModule(L.LightningDataModule):
     def train_dataloader(self) -> Loader:
         """Shuffled batches; after a restart, those that would have come next."""
         plan = self._plan(self._begin())
-        loader = self.collection.train_loader(plan)
-        self._bad[True] = BadPatches(self.max_bad_fraction, len(loader) * plan.batch_size // plan.world_size)
-        return loader
+        self._bad[True] = BadPatches(self.max_bad_fraction, len(self.collection.train_rows))
+        return self.collection.train_loader(plan)
 
     def val_dataloader(self) -> Loader:
         """Every validation sample once over all processes, in a fixed order."""
         plan = self._plan()
-        self._bad[False] = BadPatches(self.max_bad_fraction, len(self.collection.val_rows) // plan.world_size)
+        self._bad[False] = BadPatches(self.max_bad_fraction, len(self.collection.val_rows))
         return self.collection.val_loader(plan)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Raw values to what the towers see, on the device: augmented in training, the centre crop elsewhere."""
         assert self.trainer is not None
         training = self.trainer.training
-        complaints = batch.pop("bad")
-        if complaints:
-            bad = self._bad[training]
-            bad.add(complaints)
-            counts = {f"data/bad/{cause}": float(count) for cause, count in bad.counts().items()}
+        bad, name = self._bad[training], "data/bad" if training else "data/bad_in_validation"
+        before = bad.counts()
+        bad.add(batch.pop("bad"))
+        if at_last_batch(self.trainer):
+            bad.share(batch["lonlat"].device)
+        if (counts := bad.counts()) != before:
             for logger in self.trainer.loggers:
-                logger.log_metrics(counts, step=self.trainer.global_step)
+                logger.log_metrics(
+                    {f"{name}/{cause}": float(count) for cause, count in counts.items()}, step=self.trainer.global_step
+                )
         return self.transform(batch, epoch=self.trainer.current_epoch if training else None)
 
     def transform(self, batch: Batch, epoch: int | None = None) -> Batch:

@@ -19,6 +19,12 @@ def position(trainer: Any) -> tuple[int, int]:
     return epoch, batch
 
 
+def at_last_batch(trainer: Any) -> bool:
+    """Whether a Lightning trainer is at the last batch of its pass over the training or validation data."""
+    loop = trainer.fit_loop.epoch_loop if trainer.training else trainer._evaluation_loop
+    return bool(loop.batch_progress.is_last_batch)
+
+
 def resumed(state: Mapping[str, Any], order: Mapping[str, int]) -> tuple[int, int]:
     """The epoch and batch that a checkpoint's state says to go on with.
 
