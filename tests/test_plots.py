@@ -171,6 +171,12 @@ def test_the_map_shows_each_place_in_its_own_colour(tmp_path: Path) -> None:
     assert [entry.name for entry in (tmp_path / "deep").iterdir()] == ["map.png"]
 
 
+@pytest.mark.parametrize(("name", "beginning"), [("a.png", b"\x89PNG"), ("a.pdf", b"%PDF"), ("a.svg", b"<?xml")])
+def test_a_picture_is_of_the_kind_that_its_name_says(name: str, beginning: bytes, tmp_path: Path) -> None:
+    path = save(world(np.zeros((9, 18, 3)))[0], tmp_path / name)
+    assert path.read_bytes().startswith(beginning)
+
+
 def test_the_globe_is_small_sharp_and_the_same_every_time(tmp_path: Path) -> None:
     encoder = Waves().train()
     first = globe_picture(encoder, tmp_path / "a.png", degrees=2.0)

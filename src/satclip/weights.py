@@ -1,5 +1,6 @@
 """Reading somebody else's file of weights, and saying what in it does not fit."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,16 @@ def read_torch_file(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a file of another kind fails anywhere in the unpickler: KeyError, EOFError, ...
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
-            f"{path} is not a readable file of tensors ({type(error).__name__}: {reason}); "
+            f"{path} is not a readable file of tensors ({type(error).__name__}: {_reason(error)}); "
             "give a file that torch.save wrote, whole, with tensors and plain types in it"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What was met in the file, or the first line: torch's begins with how to load it all the same, code and all."""
+    met = re.search(r"Unsupported (operand \d+|global: GLOBAL \S+)", str(error))
+    return met.group() if met else next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def mismatches(mine: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> list[str]:

@@ -83,6 +83,19 @@ def test_columns_that_can_only_be_latitude_longitude_are_told(run: Any) -> None:
     assert "longitude comes first" in outcome.err
 
 
+def test_metres_are_told_from_degrees_and_the_way_out_is_a_reference_system(run: Any) -> None:
+    metres = "x,y\n1490000,6890000\n-3760000,-4010000\n"
+    outcome = run(metres)
+    assert outcome.code == 1
+    assert "look like metres of a projection, not degrees: say which with --crs" in outcome.err
+    assert "say which with --crs" in run(metres, "--bad", "nan").err
+    assert run(metres, "--crs", "EPSG:3857", target="degrees.csv").code == 0
+
+
+def test_numbers_that_stand_for_missing_are_no_projection(run: Any) -> None:
+    assert "metres" not in run("lon,lat\n" + "13.4,52.5\n" * 30 + "-9999,-9999\n" * 10).err
+
+
 def test_a_single_slip_among_many_rows_is_no_swap(run: Any) -> None:
     outcome = run("lon,lat\n" + "13.4,52.5\n" * 300 + "13.4,152.5\n")
     assert "row 301: (13.4, 152.5)" in outcome.err
@@ -160,7 +173,7 @@ def test_text_that_is_not_utf8_is_told(satclip: Any, model: str, tmp_path: Path)
     (tmp_path / "in.csv").write_bytes("name,lon,lat\nKöln,7,51\n".encode("latin-1"))
     outcome = satclip("embed", tmp_path / "in.csv", "--model", model, "-o", tmp_path / "out.csv")
     assert outcome.code == 1
-    assert "UTF8" in outcome.err
+    assert outcome.err.endswith("and UTF-8: save it again so\n")
 
 
 @pytest.mark.parametrize("name", ["in.parquet", "in.gpkg", "in.geojson", "in.csv.gz"])
@@ -168,6 +181,7 @@ def test_a_file_of_another_kind_than_its_name_says_is_told(name: str, run: Any) 
     outcome = run("no such thing", name=name)
     assert outcome.code == 1
     assert name in outcome.err
+    assert outcome.err.endswith(": save it again so\n" if ".csv" in name else "; fetch or write the file again\n")
 
 
 def test_geometries_that_are_no_points_are_told(satclip: Any, model: str, tmp_path: Path) -> None:
@@ -213,6 +227,7 @@ def test_an_unknown_reference_system_is_told(crs: str, run: Any) -> None:
     outcome = run("lon,lat\n1,2\n", "--crs", crs)
     assert outcome.code == 1
     assert f"--crs {crs}" in outcome.err
+    assert "give a code such as EPSG:3857" in outcome.err
 
 
 def test_a_file_that_does_not_say_its_reference_system_wants_it_given(

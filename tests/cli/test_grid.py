@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from satclip.cli.rasters.cells import Cells
+from satclip.cli.rasters import writers
+from satclip.cli.rasters.cells import Cells, slices
 
 rasterio = pytest.importorskip("rasterio")
 
@@ -77,13 +78,31 @@ def test_a_zarr_that_is_there_is_replaced_as_a_whole(satclip: Any, model: str, t
     assert [path.name for path in tmp_path.iterdir()] == ["a.zarr"]
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(7, 11), (128, 128), (1, 40)])
-def test_blocks_cover_every_cell_once(rows: int, columns: int) -> None:
-    cells = Cells.covering((-20, -10, 20, 10), 1)
-    seen = np.zeros((cells.height, cells.width), dtype=int)
-    for block in cells.blocks(rows, columns):
-        seen[block] += 1
-    assert (seen == 1).all()
+@pytest.mark.parametrize("name", ["a.tif", "a.npy", "a.zarr"])
+def test_a_grid_of_many_blocks_is_that_of_one(
+    name: str, satclip: Any, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks that fit neither the grid nor the pieces in which rows are embedded, in strips of columns too."""
+    zarr = pytest.importorskip("zarr", reason="zarr grids need `pip install 'satclip[cli]'`")
+    grids = []
+    for block_bytes in (writers._BLOCK_BYTES, 1):
+        monkeypatch.setattr(writers, "_BLOCK_BYTES", block_bytes)
+        bounds = ("--bounds", -40, -20, 110, 70)
+        assert satclip("grid", "--model", model, "--resolution", 0.5, *bounds, "-o", tmp_path / name).code == 0
+        if name == "a.tif":
+            with rasterio.open(tmp_path / name) as raster:
+                grids.append(np.moveaxis(raster.read(), 0, -1))
+        else:
+            grids.append(
+                np.load(tmp_path / name) if name == "a.npy" else zarr.open_group(tmp_path / name)["embedding"][:]
+            )
+    assert grids[0].shape == (180, 300, 5)
+    np.testing.assert_allclose(grids[1], grids[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(("count", "size"), [(7, 11), (128, 128), (40, 1), (300, 128)])
+def test_slices_cover_everything_once_and_in_order(count: int, size: int) -> None:
+    assert np.concatenate([np.arange(count)[part] for part in slices(count, size)]).tolist() == list(range(count))
 
 
 def test_a_resolution_that_is_a_fraction_of_a_degree_is_exact() -> None:

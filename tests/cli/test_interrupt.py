@@ -9,6 +9,14 @@ from typing import Any
 
 import pytest
 
+# Tests that were started in the background ignore SIGINT, and so would their children.
+PROGRAM = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from satclip.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
 
 def wait_for_part(folder: Path, process: "subprocess.Popen[str]") -> None:
     deadline = time.monotonic() + 180
@@ -33,7 +41,7 @@ def test_a_stopped_run_leaves_no_half_file(number: signal.Signals, code: int, mo
     # Tiny batches, so that it is still at work when the signal comes.
     arguments = ["embed", "in.csv", "--model", model, "-o", "out.npy", "--batch-size", "16"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "satclip.cli", *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", PROGRAM, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     )
     with process:
         wait_for_part(tmp_path, process)

@@ -8,15 +8,16 @@ import click
 
 
 @contextmanager
-def expected(*kinds: type[Exception], prefix: str = "") -> Iterator[None]:
-    """Turn exceptions of these kinds into a message and exit code 1. Wrap the boundary, not the program: a bug keeps
-    its traceback.
+def expected(*kinds: type[Exception], prefix: str = "", remedy: str = "") -> Iterator[None]:
+    """Turn exceptions of these kinds into a message and exit code 1, ending in `remedy` where they bring none.
+    Wrap the boundary, not the program: a bug keeps its traceback.
     """
     try:
         yield
     except kinds as error:
         text = str(error).strip() or type(error).__name__
-        raise click.ClickException(f"{prefix}{text}") from error
+        ending = f"; {remedy}" if remedy else ""
+        raise click.ClickException(f"{prefix}{text.removesuffix('.')}{ending}") from error
 
 
 def need(extra: str, *modules: str) -> None:

@@ -95,7 +95,7 @@ def spacing_option(function: Function) -> Function:
     """`--resolution` of a picture."""
     return click.option(
         "--resolution",
-        type=click.FloatRange(min=0.05, max=30),
+        type=click.FloatRange(min=0.2, max=30),  # a picture's pixel is 0.23 degrees wide
         default=0.5,
         show_default=True,
         metavar="DEGREES",

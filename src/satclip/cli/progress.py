@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -15,6 +16,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -43,3 +47,14 @@ def bar(title: str, total: int | None = None) -> Iterator[Bar]:
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield Bar(progress, progress.add_task(title, total=total))
+
+
+@contextmanager
+def counted(title: str, encoder: "nn.Module", total: int) -> Iterator[None]:
+    """A bar of the places that `encoder` embeds while the block lasts, whoever asks it."""
+    with bar(title, total) as progress:
+        hook = encoder.register_forward_hook(lambda _, places, embeddings: progress.advance(len(embeddings)))
+        try:
+            yield
+        finally:
+            hook.remove()

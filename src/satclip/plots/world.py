@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
@@ -64,7 +65,8 @@ def save(figure: Figure, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".part-{path.name}")
     try:
-        figure.savefig(part, pil_kwargs={"optimize": True} if path.suffix == ".png" else None)
+        smaller: dict[str, Any] = {"pil_kwargs": {"optimize": True}} if path.suffix == ".png" else {}
+        figure.savefig(part, **smaller)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -91,10 +91,10 @@ def embed(
     table = open_places(places, lon=lon, lat=lat, crs=crs, layer=layer, typed=columns_wanted)
     if columns_wanted and output.suffix != ".parquet" and table.geometry is not None:
         table = PlainPlaces(table, table.geometry)
+    encoder = open_encoder(source, device="cpu" if engine == "ray" else device, dtype=dtype)
     seen = survey(table)
     if seen.bad and bad == "stop":
         raise click.ClickException(seen.complaint)
-    encoder = open_encoder(source, device="cpu" if engine == "ray" else device, dtype=dtype)
     if engine == "ray":
         from satclip.cli.ray_engine import embed_on_ray
 
@@ -108,7 +108,7 @@ def embed(
     click.echo(f"{rows:,} places, {encoder.embedding_dim} numbers each: {output}", err=True)
     if seen.bad:
         fate = "left out" if bad == "drop" else "embedded as NaN"
-        hint = f" ({seen.remedy})" if seen.swapped else ""
+        hint = f" ({seen.remedy})" if seen.swapped or seen.projected else ""
         click.echo(f"{seen.bad:,} rows that are no place were {fate}{hint}", err=True)
 
 

@@ -1,5 +1,6 @@
 """`satclip grid`: the embedding of every cell of the world."""
 
+from itertools import chain, islice
 from pathlib import Path
 
 import click
@@ -52,9 +53,9 @@ def grid(
     from satclip.cli.models import open_encoder
     from satclip.cli.progress import bar
     from satclip.cli.rasters import open_raster
-    from satclip.cli.rasters.cells import Cells
+    from satclip.cli.rasters.cells import Cells, slices
     from satclip.data.atomic import atomic_file, atomic_folder
-    from satclip.location.grid import encode_grid
+    from satclip.location.grid import encode_rows
 
     cells = Cells.covering(bounds, resolution)
     encoder = open_encoder(source, device=device, dtype=dtype)
@@ -67,8 +68,11 @@ def grid(
         open_raster(output, part, cells, width=encoder.embedding_dim, dtype=dtype, tags=tags) as raster,
         bar("Embedding the grid", cells.height * cells.width) as progress,
     ):
-        for rows, columns in cells.blocks(*raster.block):
-            values = encode_grid(encoder, longitudes[columns], latitudes[rows])
-            raster.write(rows, columns, values.cpu().numpy().astype(dtype, copy=False))
-            progress.advance(values.shape[0] * values.shape[1])
+        height, width = raster.block
+        for columns in slices(cells.width, width):
+            embedded = chain.from_iterable(encode_rows(encoder, longitudes[columns], latitudes))
+            for rows in slices(cells.height, height):
+                values = torch.stack(tuple(islice(embedded, rows.stop - rows.start)))
+                raster.write(rows, columns, values.cpu().numpy().astype(dtype, copy=False))
+                progress.advance(values.shape[0] * values.shape[1])
     click.echo(f"{cells.height} x {cells.width} cells, {encoder.embedding_dim} numbers each: {output}", err=True)

@@ -25,9 +25,14 @@ def map_(source: str, output: Path, resolution: float, device: str) -> None:
     options.check_output(output, options.PICTURES)
 
     from satclip.cli.models import open_encoder
+    from satclip.cli.progress import counted
     from satclip.plots import globe_picture
+    from satclip.plots.grid import land_grid
 
     encoder = open_encoder(source, device=device)
-    with expected(OSError, ValueError, ModuleNotFoundError):
+    with (
+        expected(OSError, ValueError, ModuleNotFoundError),
+        counted("Embedding the land", encoder, len(land_grid(resolution).lonlat)),
+    ):
         globe_picture(encoder, output, degrees=resolution)
     click.echo(str(output), err=True)

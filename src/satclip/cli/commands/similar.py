@@ -28,12 +28,17 @@ def similar(source: str, lon: float, lat: float, output: Path, resolution: float
     import torch
 
     from satclip.cli.models import open_encoder
+    from satclip.cli.progress import counted
     from satclip.plots import similarity_map
+    from satclip.plots.grid import land_grid
     from satclip.sphere import check_lonlat
 
     with expected(ValueError):
         check_lonlat(torch.tensor([[lon, lat]], dtype=torch.float64))
     encoder = open_encoder(source, device=device)
-    with expected(OSError, ModuleNotFoundError):
+    with (
+        expected(OSError, ModuleNotFoundError),
+        counted("Embedding the land", encoder, len(land_grid(resolution).lonlat) + 1),
+    ):
         similarity_map(encoder, lon, lat, output, degrees=resolution)
     click.echo(str(output), err=True)

@@ -55,11 +55,11 @@ class Cells:
         """Of the centres, north first: [height]."""
         return self.north - _centres(self.height) * self.resolution
 
-    def blocks(self, rows: int, columns: int) -> Iterator[tuple[slice, slice]]:
-        """The grid in blocks of at most `rows` by `columns`, row by row."""
-        for top in range(0, self.height, rows):
-            for left in range(0, self.width, columns):
-                yield slice(top, min(top + rows, self.height)), slice(left, min(left + columns, self.width))
+
+def slices(count: int, size: int) -> Iterator[slice]:
+    """`count` rows or columns in slices of at most `size`, in order."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
 
 
 def _centres(count: int) -> Degrees:

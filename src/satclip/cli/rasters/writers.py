@@ -11,10 +11,13 @@ from satclip.cli.npy import NpyFile
 from satclip.cli.rasters.cells import Cells
 
 _BLOCK_BYTES = 1 << 27
+_TILE = 128  # cells on each side of what GeoTIFF and zarr compress together
 
 
 class RasterWriter(Protocol):
-    """Takes blocks [rows, columns, D] of at most `block` (rows, columns), in the order of `Cells.blocks`."""
+    """Takes blocks [rows, columns, D] of `block` (rows, columns), less at the south and east: one strip of columns from
+    north to south, then the next.
+    """
 
     block: tuple[int, int]
 
@@ -31,8 +34,7 @@ class GeoTiff:
     def __init__(self, part: Path, cells: Cells, width: int, dtype: DTypeLike, tags: dict[str, str]) -> None:
         import rasterio
 
-        tile = 128
-        self.block = (tile, max(1, _BLOCK_BYTES // (tile * tile * width * np.dtype(dtype).itemsize)) * tile)
+        self.block = _tiles(width, dtype)
         self._file = rasterio.open(
             part,
             "w",
@@ -44,8 +46,8 @@ class GeoTiff:
             crs="EPSG:4326",
             transform=rasterio.Affine(cells.resolution, 0, cells.west, 0, -cells.resolution, cells.north),
             tiled=True,
-            blockxsize=tile,
-            blockysize=tile,
+            blockxsize=_TILE,
+            blockysize=_TILE,
             interleave="band",
             compress="zstd",
             predictor=3,
@@ -91,12 +93,11 @@ class NpyGrid:
 class ZarrGrid:
     """A zarr group with `embedding` [lat, lon, band] and its coordinates, as `xarray.open_zarr` reads it."""
 
-    block = (128, 128)
-
     def __init__(self, part: Path, cells: Cells, width: int, dtype: DTypeLike, tags: dict[str, str]) -> None:
         need("cli", "zarr")
         import zarr
 
+        self.block = _tiles(width, dtype)
         group = zarr.create_group(part, zarr_format=3, attributes={"crs": "EPSG:4326", **tags})
         for name, centres, long_name in (
             ("lat", cells.latitudes, "latitude"),
@@ -108,7 +109,7 @@ class ZarrGrid:
             "embedding",
             shape=(cells.height, cells.width, width),
             dtype=np.dtype(dtype),
-            chunks=(min(self.block[0], cells.height), min(self.block[1], cells.width), width),
+            chunks=(min(_TILE, cells.height), min(_TILE, cells.width), width),
             dimension_names=["lat", "lon", "band"],
         )
 
@@ -119,5 +120,10 @@ class ZarrGrid:
         pass
 
     def write(self, rows: slice, columns: slice, values: NDArray[Any]) -> None:
-        """Write one chunk."""
+        """Write whole chunks."""
         self._embedding[rows, columns] = values
+
+
+def _tiles(width: int, dtype: DTypeLike) -> tuple[int, int]:
+    """Rows and columns of a block: one tile high, as many wide as a block's memory holds."""
+    return _TILE, max(1, _BLOCK_BYTES // (_TILE * _TILE * width * np.dtype(dtype).itemsize)) * _TILE

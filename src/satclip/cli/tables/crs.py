@@ -25,7 +25,8 @@ def to_lonlat(crs: Any) -> Callable[[Degrees], Degrees]:
     need("cli", "pyproj")
     import pyproj
 
-    with expected(pyproj.exceptions.CRSError, prefix=f"--crs {crs}: "):
+    remedy = "give a code such as EPSG:3857, or WKT"
+    with expected(pyproj.exceptions.CRSError, prefix=f"--crs {crs}: ", remedy=remedy):
         source = pyproj.CRS.from_user_input(crs)
     if source.is_geographic and source.to_2d().equals(pyproj.CRS.from_user_input(LONLAT), ignore_axis_order=True):
         return lambda xy: xy

@@ -1,6 +1,7 @@
 """CSV, tab- and semicolon-separated, plain or compressed."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
@@ -25,7 +26,7 @@ class CsvPlaces:
     def __init__(self, path: Path, *, lon: str | None = None, lat: str | None = None, crs: str | None = None) -> None:
         self._path = path
         self._parse = pacsv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True)
-        with expected(pa.ArrowInvalid, OSError, prefix=f"{path.name}: "):
+        with _expected(path):
             names = pacsv.open_csv(str(path), parse_options=self._parse).schema.names
         if len(set(names)) < len(names):
             raise click.ClickException(f"{path.name}: two columns share a name: {', '.join(names)}")
@@ -71,12 +72,17 @@ class CsvPlaces:
             null_values=[""],
         )
         read = pacsv.ReadOptions(block_size=_BLOCK_BYTES)
-        with expected(pa.ArrowInvalid, OSError, prefix=f"{self._path.name}: "):
+        with _expected(self._path):
             yield from pacsv.open_csv(str(self._path), read, self._parse, convert)
+
+
+def _expected(path: Path) -> AbstractContextManager[None]:
+    remedy = "it needs a header, as many values in every row, and UTF-8: save it again so"
+    return expected(pa.ArrowInvalid, OSError, prefix=f"{path.name}: ", remedy=remedy)
 
 
 def _delimiter(path: Path) -> str:
     """The one of comma, semicolon and tab that the header holds most of."""
-    with expected(pa.ArrowInvalid, OSError, prefix=f"{path.name}: "), pa.input_stream(str(path)) as stream:
+    with _expected(path), pa.input_stream(str(path)) as stream:
         header = stream.read(1 << 16).split(b"\n")[0]
     return max(",;\t", key=lambda mark: header.count(mark.encode()))

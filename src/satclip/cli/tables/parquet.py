@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,9 @@ class ParquetPlaces:
         with self._expected(), pq.ParquetFile(self._path, pre_buffer=False, buffer_size=1 << 20) as file:
             yield from file.iter_batches(batch_size=PIECE_ROWS, columns=names)
 
-    def _expected(self) -> Any:
-        return expected(pa.ArrowInvalid, OSError, prefix=f"{self._path.name}: ")
+    def _expected(self) -> AbstractContextManager[None]:
+        remedy = "fetch or write the file again"
+        return expected(pa.ArrowInvalid, OSError, prefix=f"{self._path.name}: ", remedy=remedy)
 
 
 def _geometry(schema: pa.Schema) -> tuple[str, Any] | None:

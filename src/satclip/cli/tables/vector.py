@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,11 @@ class VectorPlaces:
             self._path, layer=self._layer, columns=columns, batch_size=PIECE_ROWS, use_pyarrow=True
         )
 
-    def _expected(self) -> Any:
-        import pyogrio
+    def _expected(self) -> AbstractContextManager[None]:
+        from pyogrio.errors import DataLayerError, DataSourceError
 
-        return expected(
-            pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, OSError, prefix=f"{self._path.name}: "
-        )
+        remedy = "fetch or write the file again"
+        return expected(DataSourceError, DataLayerError, OSError, prefix=f"{self._path.name}: ", remedy=remedy)
 
 
 def _geoparquet(fields: pa.Schema, geometry: str, crs: Any) -> pa.Schema:
