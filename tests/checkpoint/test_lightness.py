@@ -14,7 +14,8 @@ import satclip
 light = set(sys.modules)
 encoder = satclip.load_location_encoder(sys.argv[1])
 seconds = time.process_time() - start
-heavy = "torchgeo timm torchvision rasterio lightning pytorch_lightning hydra omegaconf pandas numba wandb".split()
+heavy = "torchgeo timm torchvision rasterio lightning pytorch_lightning hydra omegaconf".split()
+heavy += "numba pandas matplotlib wandb".split()
 print(json.dumps([[name for name in heavy if name in sys.modules], seconds, [name for name in heavy if name in light]]))
 """
 
