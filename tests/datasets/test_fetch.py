@@ -70,6 +70,8 @@ class Answers(BaseHTTPRequestHandler):
         if "/resolve/" not in path:
             return self.send(b"", {}, body)
         file = self.hub.root / path.split("/resolve/")[1].split("/", 1)[1]
+        if not file.is_file():
+            return self.send(b"", {}, body, status=404)
         data, headers = (
             file.read_bytes(),
             {"ETag": f'"{hashlib.sha256(file.read_bytes()).hexdigest()}"', "X-Repo-Commit": COMMIT},
@@ -78,10 +80,10 @@ class Answers(BaseHTTPRequestHandler):
             self.hub.asked.append(file.name)
         return self.send(data, headers, body)
 
-    def send(self, data: bytes, headers: dict[str, str], body: bool) -> None:
-        status = 200
-        if asked := self.headers.get("Range"):
-            data, status = data[int(asked.removeprefix("bytes=").split("-")[0]) :], 206
+    def send(self, data: bytes, headers: dict[str, str], body: bool, status: int = 200) -> None:
+        if status == 200 and (asked := self.headers.get("Range")):
+            first, last = asked.removeprefix("bytes=").split("-")
+            data, status = data[int(first) : int(last) + 1 if last else None], 206
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(data))}.items():
             self.send_header(name, value)
@@ -107,8 +109,8 @@ def hub(tmp_path: Path, make_shards: MakeShards) -> Iterator[Hub]:
     served.http.server_close()
 
 
-def fetch(hub: Hub, project: Path, root: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(project / "scripts" / "fetch_s2_100k.py"), "--root", str(root), "--workers", "2"]
+def run(hub: Hub, root: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """A Python program that takes this machine for the hub."""
     settings = {
         "HF_ENDPOINT": hub.url,
         "HF_HUB_DISABLE_XET": "1",
@@ -116,8 +118,17 @@ def fetch(hub: Hub, project: Path, root: Path) -> subprocess.CompletedProcess[st
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
     return subprocess.run(
-        command, env={**os.environ, **settings}, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, *command],
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
+
+
+def fetch(hub: Hub, project: Path, root: Path) -> subprocess.CompletedProcess[str]:
+    return run(hub, root, str(project / "scripts" / "fetch_s2_100k.py"), "--root", str(root), "--workers", "2")
 
 
 @pytest.mark.slow
@@ -139,3 +150,20 @@ def test_the_data_set_is_fetched_checked_and_trained_on(hub: Hub, project: Path,
     data = S2DataModule(root, bands=names, file_bands=names, image_size=4, batch_size=6, num_workers=0, split="random")
     data.setup()
     assert len(data.train_lonlat) + len(data.val_lonlat) == 40
+
+
+@pytest.mark.slow
+def test_without_local_shards_those_of_the_hub_are_streamed(hub: Hub, tmp_path: Path) -> None:
+    program = f"""
+from satclip.data.datamodule import S2DataModule
+data = S2DataModule({str(tmp_path / "here")!r}, hub={NAME!r}, bands=["a", "b", "c"], file_bands=["a", "b", "c"],
+                    image_size=4, batch_size=6, num_workers=0, split="random")
+data.prepare_data()
+data.setup()
+for batch in data.train_dataloader():
+    assert batch["image"][:, 0, 0, 0].tolist() == [row + 1 for row in batch["id"].tolist()]
+print(len(data.train_lonlat) + len(data.val_lonlat))
+"""
+    done = run(hub, tmp_path / "here", "-c", program)
+    assert done.stdout.split() == ["40"], done.stderr
+    assert len(list((tmp_path / "here" / "cache").glob("*.tar"))) == 4
