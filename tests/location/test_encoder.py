@@ -153,3 +153,12 @@ def test_an_encoding_without_frequencies_needs_no_blocks():
     encoder = LocationEncoder(Cartesian3D(), Linear, 3)
     with torch.no_grad():
         assert encoder(PLACES).shape == (700, 3)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_latitude_before_longitude_is_refused_where_it_shows(training):
+    model = LocationEncoder(SphericalHarmonics(3), partial(Siren, hidden_dim=8), 4)
+    swapped = torch.tensor([[48.86, 2.35], [40.7, -174.0]])
+    with torch.set_grad_enabled(training), pytest.raises(ValueError, match="swap"):
+        model(swapped)
+    assert model(swapped.flip(-1)).shape == (2, 4)

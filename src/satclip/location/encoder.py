@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from satclip.location.encodings import ENCODINGS, Encoding
+from satclip.location.encodings.protocol import only_numbers
 from satclip.location.hub import HubFolder
 from satclip.location.networks import NETWORKS, Network
+from satclip.sphere import check_lonlat
 
 
 class LocationEncoder(HubFolder):
@@ -30,10 +32,13 @@ class LocationEncoder(HubFolder):
         """[B, 2] degrees -> [B, embedding_dim] in the network's dtype.
 
         Raises:
-            ValueError: when `lonlat` is not [B, 2].
+            ValueError: when `lonlat` is not [B, 2], or has latitudes beyond 90 degrees (looked at on a CPU, where that
+                is cheap, and unless gradients are asked for the places: a step may lead over a pole).
         """
         if lonlat.ndim != 2 or lonlat.shape[1] != 2:
             raise ValueError(f"lonlat must be [B, 2], longitude first, got {list(lonlat.shape)}; reshape to (-1, 2)")
+        if only_numbers(lonlat) and not lonlat.requires_grad and (lonlat[:, 1].abs() > 90).any():
+            check_lonlat(lonlat)
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             return self._embed(lonlat)
         rows = self._block_rows(lonlat.device)

@@ -2,11 +2,10 @@
 
 import torch
 from torch import Tensor
-from torch._C._functorch import is_functorch_wrapped_tensor
 
 from satclip.harmonics import HarmonicTables, evaluate_harmonics, harmonic_tables, many_harmonics
 from satclip.location.encodings.constants import FixedPrecision
-from satclip.location.encodings.protocol import feature_dtype
+from satclip.location.encodings.protocol import feature_dtype, only_numbers
 
 
 class SphericalHarmonics(FixedPrecision):
@@ -40,19 +39,8 @@ class SphericalHarmonics(FixedPrecision):
     def forward(self, lonlat: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """[..., 2] degrees -> [..., L * L] in `dtype`, by default that of `lonlat`."""
         places, dtype = lonlat.reshape(-1, 2), feature_dtype(lonlat, dtype)
-        if _only_numbers(places):
+        if only_numbers(places) and not (torch.is_grad_enabled() and places.requires_grad):
             features = many_harmonics(places, self.tables, self.harmonics_calculation, dtype)
         else:
             features = evaluate_harmonics(places, self.tables, dtype)
         return features.reshape(*lonlat.shape[:-1], self.dim)
-
-
-def _only_numbers(places: Tensor) -> bool:
-    """Whether nothing is asked but numbers on the CPU: no derivative in either direction, no tracing, no vmap."""
-    return (
-        places.device.type == "cpu"
-        and not torch.compiler.is_compiling()
-        and type(places) is Tensor
-        and not (torch.is_grad_enabled() and places.requires_grad)
-        and not is_functorch_wrapped_tensor(places)
-    )
