@@ -22,6 +22,7 @@ FLOORS = {
     "data.split": 1,
     "data.augment": 1,
     "data.hashing": 0,
+    "data.kernels": 0,
     "data.order": 1,
     "gradcache": 1,
     "weights": 1,

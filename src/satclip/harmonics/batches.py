@@ -53,7 +53,7 @@ def kernel() -> ModuleType | None:
     """Import the compiled loop, when there is something to compute; None without a numba that works here."""
     try:
         return import_module("satclip.harmonics.kernel")
-    except ImportError:  # not installed, or not for this version of numpy
+    except (ImportError, RuntimeError):  # not installed, not for this numpy, or nowhere to keep what it compiles
         return None
 
 
