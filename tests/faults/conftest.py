@@ -155,7 +155,8 @@ def start(small: list[str], tmp_path: Path) -> Iterator[Callable[..., Process]]:
     started: list[Process] = []
 
     def begin(*overrides: str, command: tuple[str, ...] = (sys.executable,), **environment: str) -> Process:
-        surroundings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE), **environment}
+        path = os.pathsep.join([str(HERE), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]).rstrip(os.pathsep)
+        surroundings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **environment}
         surroundings.pop("WANDB_SERVICE", None)  # of a run in this very process
         line = [*command, str(PROJECT / "train.py"), *sorted([*small, *overrides], key="-m".__ne__)]
         started.append(Process(line, tmp_path / f"said_{len(started)}.txt", surroundings))
