@@ -1,3 +1,4 @@
+import subprocess
 import sys
 
 import mpmath
@@ -276,3 +277,13 @@ def test_degrees_out_of_range_are_refused(count):
 def test_an_unknown_calculation_is_refused():
     with pytest.raises(ValueError, match="analytic, closed-form, orthonormal, got 'shperical'"):
         harmonic_tables(3, "shperical")
+
+
+def test_torch_keeps_its_number_of_threads() -> None:
+    program = (
+        "import torch; from satclip.harmonics import harmonic_tables, many_harmonics; torch.set_num_threads(1); "
+        "many_harmonics(torch.rand(600, 2), harmonic_tables(10), 'orthonormal', torch.float32); "
+        "print(torch.get_num_threads())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1"]

@@ -61,8 +61,11 @@ def by_numba(lonlat: Tensor, legendre_polys: int, calculation: str, dtype: torch
     """Run the compiled loop: [N, 2] -> [N, L * L] in `dtype`, float32 or float64."""
     degrees, compiled = lonlat.detach().double().contiguous().numpy(), kernel()
     assert compiled is not None
+    threads = torch.get_num_threads()
     with _LOCK:
-        features = compiled.compute(degrees, legendre_polys, calculation, _NUMPY_FLOATS[dtype], torch.get_num_threads())
+        features = compiled.compute(degrees, legendre_polys, calculation, _NUMPY_FLOATS[dtype], threads)
+    if torch.get_num_threads() != threads:  # numba starts its own with a word to OpenMP that torch hears as well
+        torch.set_num_threads(threads)
     return torch.from_numpy(features).T
 
 
