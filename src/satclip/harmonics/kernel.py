@@ -6,14 +6,14 @@ and two seconds to compile this, once for a machine (it keeps the result beside 
 
 import math
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
 import numpy.typing as npt
 from numba import prange
 
-from satclip.harmonics.tables import scales
+from satclip.harmonics.tables import recurrence_factors, scales
 
 _LARGEST_TILE, _SMALLEST_TILE = 512, 128  # places: enough to fill a line of pages, few enough to stay in the cache
 _FAINT = 1e-20
@@ -21,15 +21,6 @@ _LINE, _PAGE = 64, 4096  # bytes
 
 Array = npt.NDArray[np.floating]
 Floats = npt.NDArray[np.float64]
-
-
-class Recurrence(NamedTuple):
-    """Factors of the normalised recurrence of Holmes and Featherstone (2002), doi 10.1007/s00190-002-0216-2."""
-
-    sectoral: Floats  # [L]: P(m, m) = sectoral[m] cos(latitude) P(m - 1, m - 1)
-    growth: Floats  # [L, L]: P(l, m) = growth[l, m] sin(latitude) P(l - 1, m) - decay[l, m] P(l - 2, m)
-    decay: Floats  # [L, L]
-    scale: Floats  # [L, L]: what `harmonics_calculation` and the reference's angles multiply (l, m) by
 
 
 def compute(degrees: Floats, legendre_polys: int, calculation: str, dtype: npt.DTypeLike, threads: int) -> Array:
@@ -46,7 +37,7 @@ def compute(degrees: Floats, legendre_polys: int, calculation: str, dtype: npt.D
     # Near a pole cos(latitude)^m leaves the range of float32, and whatever is done to the subnormal numbers below it
     # takes many times as long. 1e-20 more is far below rounding, and there are none.
     faint = _FAINT if flat.dtype == np.float32 else 0.0
-    _fill(degrees, *recurrence(legendre_polys, calculation), tile, faint, flat, stride)
+    _fill(degrees, *_constants(legendre_polys, calculation), tile, faint, flat, stride)
     return flat.reshape(rows, stride)[:, :count]
 
 
@@ -63,22 +54,10 @@ def _aligned(rows: int, columns: int, dtype: np.dtype[Any]) -> tuple[Array, int]
 
 
 @lru_cache(maxsize=16)
-def recurrence(legendre_polys: int, calculation: str) -> Recurrence:
-    """Build the factors, in extended precision where the machine has it."""
-    degree, order = np.indices((legendre_polys, legendre_polys)).astype(np.longdouble)
-    inside = order < degree
-    growth, decay = np.zeros((2, legendre_polys, legendre_polys), dtype=np.longdouble)
-    below, m = degree[inside], order[inside]
-    growth[inside] = np.sqrt((4 * below**2 - 1) / (below**2 - m**2))
-    inner = order < degree - 1
-    below, m = degree[inner], order[inner]
-    decay[inner] = growth[inner] * np.sqrt(((below - 1) ** 2 - m**2) / (4 * (below - 1) ** 2 - 1))
-    step = np.arange(1, legendre_polys, dtype=np.longdouble)
-    pair = np.where(step == 1, 2, 1)
-    first = np.sqrt(1 / (4 * np.longdouble("3.14159265358979323846264338327950288")))
-    sectoral = np.concatenate(([first], np.sqrt(pair + pair / (2 * step))))
-    narrow = (sectoral.astype(np.float64), growth.astype(np.float64), decay.astype(np.float64))
-    return Recurrence(*narrow, scales(legendre_polys, calculation))
+def _constants(legendre_polys: int, calculation: str) -> tuple[Floats, Floats, Floats, Floats]:
+    """The factors of the recurrence, and what multiplies each (l, m) in the end."""
+    sectoral, growth, decay = (factor.astype(np.float64) for factor in recurrence_factors(legendre_polys))
+    return sectoral, growth, decay, scales(legendre_polys, calculation)
 
 
 @numba.njit(cache=True, parallel=True, nogil=True)  # type: ignore[untyped-decorator]

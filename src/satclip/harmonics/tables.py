@@ -108,25 +108,40 @@ def _fourier_series(count: int) -> _Floats:
     return np.where((order <= degree) & (frequency <= degree) & ((degree - frequency) % 2 == 0), series, 0.0)
 
 
+def recurrence_factors(count: int) -> tuple[_Wide, _Wide, _Wide]:
+    """Factors of the normalised recurrence of Holmes and Featherstone (2002), in extended precision where there is any.
+
+    Returns `sectoral` [L], `growth` [L, L] and `decay` [L, L], zero where they mean nothing, with
+    P(0, 0) = sectoral[0], P(m, m) = sectoral[m] cos(latitude) P(m - 1, m - 1), and
+    P(l, m) = growth[l, m] sin(latitude) P(l - 1, m) - decay[l, m] P(l - 2, m).
+    """
+    degree, order = np.indices((count, count)).astype(np.longdouble)
+    growth, decay = np.zeros((2, count, count), dtype=np.longdouble)
+    inside = order < degree
+    above, m = degree[inside], order[inside]
+    growth[inside] = np.sqrt((4 * above**2 - 1) / (above**2 - m**2))
+    inner = order < degree - 1
+    above, m = degree[inner], order[inner]
+    decay[inner] = growth[inner] * np.sqrt(((above - 1) ** 2 - m**2) / (4 * (above - 1) ** 2 - 1))
+    step = np.arange(1, count, dtype=np.longdouble)
+    pair = np.where(step == 1, 2, 1)
+    sectoral = np.concatenate(([np.sqrt(1 / (4 * _PI))], np.sqrt(pair + pair / (2 * step))))
+    return sectoral, growth, decay
+
+
 def _legendre(count: int, latitude: _Wide) -> _Wide:
     """Orthonormal Legendre functions [degree, order, latitude], times sqrt(2) for m > 0.
 
-    The recurrence of Holmes and Featherstone (2002), normalised throughout: the textbook factorials overflow float64 at
-    degree 86. It runs in extended precision where the machine has it, once; what is left is rounding, 1e-14 at
-    degree 99 (2e-13 where long double is float64).
+    The recurrence is normalised throughout: the textbook factorials overflow float64 at degree 86. In extended
+    precision, once; what is left is rounding, 1e-14 at degree 99 (2e-13 where long double is float64).
     """
     sine, cosine = np.sin(latitude), np.cos(latitude)
+    sectoral, growth, decay = recurrence_factors(count)
     values = np.zeros((count, count, len(latitude)), dtype=np.longdouble)
-    values[0, 0] = np.sqrt(1 / (4 * _PI))
+    values[0, 0] = sectoral[0]
     for degree in range(1, count):
-        pair = 2 if degree == 1 else 1
-        values[degree, degree] = (
-            np.sqrt(pair + np.longdouble(pair) / (2 * degree)) * cosine * values[degree - 1, degree - 1]
-        )
-        order = np.arange(degree, dtype=np.longdouble)[:, None]
-        growth = np.sqrt((4 * degree**2 - 1) / (degree**2 - order**2))
-        values[degree, :degree] = growth * sine * values[degree - 1, :degree]
+        values[degree, degree] = sectoral[degree] * cosine * values[degree - 1, degree - 1]
+        values[degree, :degree] = growth[degree, :degree, None] * sine * values[degree - 1, :degree]
         if degree > 1:
-            decay = np.sqrt(np.maximum((degree - 1) ** 2 - order**2, 0) / (4 * (degree - 1) ** 2 - 1))
-            values[degree, :degree] -= growth * decay * values[degree - 2, :degree]
+            values[degree, :degree] -= decay[degree, :degree, None] * values[degree - 2, :degree]
     return values
