@@ -52,11 +52,23 @@ def test_small_runs_have_five_steps_an_epoch(whole: Callable[..., Path]) -> None
 
 
 @pytest.mark.parametrize(
-    "moments",
-    [["1 step"], ["7 step"], ["15 step"], ["15 validation"], ["5 step", "10 step"], ["5 validation", "10 validation"]],
+    ("options", "moments"),
+    [
+        ([], ["1 step"]),
+        ([], ["7 step"]),
+        ([], ["15 step"]),
+        ([], ["15 validation"]),
+        ([], ["5 step", "10 step"]),
+        ([], ["5 validation", "10 validation"]),
+        (["trainer.max_steps=12"], ["7 step"]),
+        (["trainer.max_steps=12"], ["5 validation", "10 step", "12 step"]),
+        (["trainer.max_steps=10"], ["10 step"]),
+        (["trainer.max_steps=15"], ["15 validation"]),
+    ],
     ids=" ".join,
 )
 def test_stopped_at_any_moment_it_goes_on_bit_for_bit(
+    options: list[str],
     moments: list[str],
     whole: Callable[..., Path],
     stop: Callable[..., None],
@@ -65,31 +77,10 @@ def test_stopped_at_any_moment_it_goes_on_bit_for_bit(
     assert_same_run: Same,
 ) -> None:
     for moment in moments:
-        stop(moment)
-    train(tmp_path, *COMMON, "ckpt_path=auto")
-    assert_same_run(tmp_path, whole())
+        stop(moment, *options)
+    train(tmp_path, *COMMON, *options, "ckpt_path=auto")
+    assert_same_run(tmp_path, whole(*options))
     assert (tmp_path / "metrics.json").is_file()
-
-
-@pytest.mark.parametrize(
-    ("limit", "moments"),
-    [(12, ["7 step"]), (12, ["5 validation", "10 step", "12 step"]), (10, ["10 step"]), (15, ["15 validation"])],
-    ids=str,
-)
-def test_stopped_at_any_moment_of_a_limited_number_of_steps_it_goes_on_bit_for_bit(
-    limit: int,
-    moments: list[str],
-    whole: Callable[..., Path],
-    stop: Callable[..., None],
-    train: Train,
-    tmp_path: Path,
-    assert_same_run: Same,
-) -> None:
-    option = f"trainer.max_steps={limit}"
-    for moment in moments:
-        stop(moment, option)
-    train(tmp_path, *COMMON, option, "ckpt_path=auto")
-    assert_same_run(tmp_path, whole(option))
 
 
 @pytest.mark.parametrize("option", [[], ["trainer.max_steps=10"]], ids=["epochs", "steps"])

@@ -52,7 +52,7 @@ def crop_flip_blur(
 
     `places` [C] names the decoded band of each channel, negative for zeros. The rest is [B]: the corner of the crop,
     what is mirrored, the weight of a neighbour where a pixel's own is 1, and what the weighted sum is divided by. The
-    rim mirrors what lies within. Only sums and products, in the order of `Augmentation.train`.
+    rim mirrors what lies within. Only sums and products, in the order that torch goes through them.
     """
     size = out.shape[2]
     line, smoothed = np.empty(size, np.float32), np.empty(size, np.float32)
