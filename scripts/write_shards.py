@@ -20,7 +20,7 @@ from torch import Tensor
 
 from satclip import __version__
 from satclip.data.bands import SENTINEL2_L2A
-from satclip.data.rewrite import Rewriting, rewrite
+from satclip.data.rewrite import LEVEL, Rewriting, rewrite
 from satclip.data.source import Source, Streamed, Whereabouts
 from satclip.data.table import Split, place_patches
 from satclip.downstream.rasters import packaged
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--continent", help="held out with --split continent, e.g. 'South America'")
     parser.add_argument("--seed", type=int, default=0, help="of the shuffle over shards")
     parser.add_argument("--per-shard", type=int, default=1000)
-    parser.add_argument("--level", type=int, default=9, help="of ZSTD")
+    parser.add_argument("--level", type=int, default=LEVEL, help="of ZSTD, 1 (fast to write and to read) to 22 (small)")
     parser.add_argument("--verify", type=int, default=5, help="patches of each shard that are compared with the source")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--bands", nargs="+", default=list(SENTINEL2_L2A), help="names of the bands in the files")

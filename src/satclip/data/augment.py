@@ -13,12 +13,14 @@ from torch import Tensor
 
 from satclip.data.bands import ABSENT
 from satclip.data.hashing import uniform
+from satclip.data.memory import batch_memory
 from satclip.sphere import wrap_longitude
 
 # Patches are worked on a few at a time: on a processor what stays in its cache takes a quarter of the time, elsewhere
 # the intermediate results of a whole batch would take gigabytes.
 MOST_PIXELS = {"cpu": 1 << 20, "others": 1 << 27}
-TOP, LEFT, FLIP_ROWS, FLIP_COLUMNS, TURN, BLUR, EAST, NORTH = range(8)
+PURPOSES = 8  # of the draws: one of each for every patch
+TOP, LEFT, FLIP_ROWS, FLIP_COLUMNS, TURN, BLUR, EAST, NORTH = range(PURPOSES)
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,11 @@ class Augmentation:
         if not len(raw) == len(lonlat) == len(ids):
             raise ValueError(f"{len(raw)} patches, {len(lonlat)} places and {len(ids)} ids are no batch")
 
-        def draw(purpose: int) -> Tensor:
-            return uniform(seed, epoch, purpose, ids)
-
+        draws = uniform(seed, epoch, torch.arange(PURPOSES, device=ids.device)[:, None], ids)
         suits = raw.device.type == "cpu" and not self.rotate and self.image_size > 1
         compiled = _kernel() if suits else None
-        images = self._compiled(raw, draw, compiled) if compiled else self._gathered(raw, draw)
-        return images, jitter(lonlat, 2 * torch.stack((draw(EAST), draw(NORTH)), -1) - 1, self.jitter_degrees)
+        images = self._compiled(raw, draws, compiled) if compiled else self._gathered(raw, draws)
+        return images, jitter(lonlat, 2 * draws[[EAST, NORTH]].T - 1, self.jitter_degrees)
 
     def validation(self, raw: Tensor) -> Tensor:
         """The centre crop: uint [B, K, H, W] -> float32 [B, C, S, S].
@@ -75,10 +75,10 @@ class Augmentation:
             images[:, place] = 0.0 if band == ABSENT else inside
         return images.div_(self.scale)
 
-    def _gathered(self, raw: Tensor, draw: Callable[[int], Tensor]) -> Tensor:
+    def _gathered(self, raw: Tensor, draws: Tensor) -> Tensor:
         """The pixels of a training batch, float32 [B, C, S, S], by torch: on any device."""
-        source = self._source(raw, draw)
-        beside = self._beside(draw(BLUR))
+        source = self._source(raw, draws)
+        beside = self._beside(draws[BLUR])
         images = self._room(raw)
         step = max(1, MOST_PIXELS.get(raw.device.type, MOST_PIXELS["others"]) // raw[0].numel())
         for first in range(0, len(raw), step):
@@ -94,14 +94,14 @@ class Augmentation:
                     torch.div(pixels[:, band], total, out=images[some, place])
         return images
 
-    def _compiled(self, raw: Tensor, draw: Callable[[int], Tensor], kernel: Callable[..., None]) -> Tensor:
+    def _compiled(self, raw: Tensor, draws: Tensor, kernel: Callable[..., None]) -> Tensor:
         """The same, bit for bit, in one pass over the pixels: on a processor, without turns."""
         flips = [
-            draw(purpose) >= 0.5 if self.flips else torch.zeros(len(raw), dtype=torch.bool)
+            draws[purpose] >= 0.5 if self.flips else torch.zeros(len(raw), dtype=torch.bool)
             for purpose in (FLIP_ROWS, FLIP_COLUMNS)
         ]
-        top, left = self._corner(raw, draw)
-        beside = self._beside(draw(BLUR)).flatten().to(torch.float32)
+        top, left = self._corner(raw, draws)
+        beside = self._beside(draws[BLUR]).flatten().to(torch.float32)
         images = self._room(raw)
         given = (raw, torch.tensor(self.places), top, left, *flips, beside, self._total(beside), images)
         kernel(*(tensor.numpy() for tensor in given))
@@ -110,22 +110,20 @@ class Augmentation:
     def _room(self, raw: Tensor) -> Tensor:
         """Memory for the finished images, float32 [B, C, S, S]."""
         shape = (len(raw), len(self.places), self.image_size, self.image_size)
-        if raw.device.type == "cpu":  # numpy asks for huge pages: a first touch costs half of what it does in torch's
-            return torch.from_numpy(np.empty(shape, np.float32))
-        return torch.empty(shape, device=raw.device)
+        return batch_memory(shape, np.float32) if raw.device.type == "cpu" else torch.empty(shape, device=raw.device)
 
-    def _source(self, raw: Tensor, draw: Callable[[int], Tensor]) -> Tensor:
+    def _source(self, raw: Tensor, draws: Tensor) -> Tensor:
         """Where in the patch each pixel of the crop lies, [B, S, S]; with a rim of one pixel if there is a blur."""
         size, rim = self.image_size, 0 if self.blur_sigma is None else 1
-        top, left = (corner[:, None, None] for corner in self._corner(raw, draw))
+        top, left = (corner[:, None, None] for corner in self._corner(raw, draws))
         pixels = torch.arange(-rim, size + rim, device=raw.device).abs()
         pixels = torch.where(pixels < size, pixels, 2 * (size - 1) - pixels)  # the rim mirrors what lies within
         down, across = pixels[None, :, None], pixels[None, None, :]
         if self.flips:
-            down = torch.where(draw(FLIP_ROWS)[:, None, None] < 0.5, down, size - 1 - down)
-            across = torch.where(draw(FLIP_COLUMNS)[:, None, None] < 0.5, across, size - 1 - across)
+            down = torch.where(draws[FLIP_ROWS][:, None, None] < 0.5, down, size - 1 - down)
+            across = torch.where(draws[FLIP_COLUMNS][:, None, None] < 0.5, across, size - 1 - across)
         if self.rotate:
-            quarters = (draw(TURN) * 4).long()[:, None, None]
+            quarters = (draws[TURN] * 4).long()[:, None, None]
             down, across = torch.where(quarters % 2 == 0, down, across), torch.where(quarters % 2 == 0, across, down)
             across = torch.where((quarters == 1) | (quarters == 2), size - 1 - across, across)
             down = torch.where((quarters == 2) | (quarters == 3), size - 1 - down, down)
@@ -136,10 +134,10 @@ class Augmentation:
         low, high = self.blur_sigma or (0.0, 0.0)
         return torch.exp(-0.5 / (low + (high - low) * draw).square())[:, None, None, None]
 
-    def _corner(self, raw: Tensor, draw: Callable[[int], Tensor]) -> tuple[Tensor, Tensor]:
+    def _corner(self, raw: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
         """The first row and column of each crop, [B] and [B]."""
         rows, columns = (length - self.image_size + 1 for length in raw.shape[-2:])
-        return (draw(TOP) * rows).long(), (draw(LEFT) * columns).long()
+        return (draws[TOP] * rows).long(), (draws[LEFT] * columns).long()
 
     def _total(self, beside: Tensor) -> Tensor:
         """What nine pixels, added up with their weights, are divided by."""

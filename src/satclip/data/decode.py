@@ -4,6 +4,7 @@ import re
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -16,6 +17,7 @@ from satclip.data.strips import find_strips, read_strips
 Array = NDArray[np.generic]
 GEO_KEYS, HIDDEN = 34735, 34734  # the tag of the coordinate system, and a free number beside it
 DTYPES = ("uint8", "uint16")
+TYPES = tuple(np.dtype(name) for name in DTYPES)
 # S2-100K's own loader leaves out files under 10 kB: those that are nearly nothing but no-data.
 LEAST_HELD = 0.05
 _IN_MEMORY = re.compile(r"'?(/vsimem/)?[-0-9a-f/]{36,}(\.tif)?'?[,:]? *")
@@ -64,10 +66,10 @@ def decode(
     if not data:
         raise BadPatchError("missing", "the patch is missing or of no bytes")
 
-    def check(count: int, dtype: str, shape: tuple[int, int]) -> None:
+    def check(count: int, dtype: np.dtype[Any], shape: tuple[int, int]) -> None:
         if count != bands:
             raise BadPatchError("bands", f"{count} bands, not {bands}")
-        if dtype not in DTYPES:
+        if dtype not in TYPES:
             raise BadPatchError("dtype", f"values are {dtype}, not {' or '.join(DTYPES)}")
         if size is not None and shape != size:
             raise BadPatchError("size", f"{shape[0]} x {shape[1]} pixels, not {size[0]} x {size[1]}")
@@ -79,13 +81,13 @@ def decode(
     wanted = tuple(range(bands)) if read is None else tuple(read)
     try:
         if (strips := find_strips(data)) is not None:
-            check(len(strips.offsets), strips.dtype.name, strips.shape)
+            check(len(strips.offsets), strips.dtype, strips.shape)
             pixels = np.empty((len(wanted), *strips.shape), strips.dtype) if out is None else out
             read_strips(data, strips, wanted, pixels)
             nothing = strips.nothing
         else:
             with MemoryFile(_without_place(data)) as file, file.open(driver="GTiff", sharing=False) as source:
-                check(source.count, source.dtypes[0], source.shape)
+                check(source.count, np.dtype(source.dtypes[0]), source.shape)
                 pixels = source.read([position + 1 for position in wanted], out=out)
                 nothing = source.nodata
     except (RasterioError, OSError, MemoryError, struct.error) as error:
@@ -106,11 +108,14 @@ def plainly(error: Exception) -> str:
 def share_held(pixels: Array, nothing: float | None, across: int = 32) -> float:
     """The share of pixels that are not zero (nor no-data) in every band, of some `across` x `across` spread evenly."""
     step = max(1, min(pixels.shape[1:]) // across)
-    sample = pixels[:, ::step, ::step]
-    held = sample != 0
-    if nothing is not None:
-        held &= sample != nothing
-    return float(held.any(0).mean())
+    held: NDArray[np.bool_] | None = None
+    for band in pixels[::-1]:  # the last one read still lies in the processor's cache, and is mostly enough
+        sample = band[::step, ::step]
+        here = (sample != 0) if nothing is None else (sample != 0) & (sample != nothing)
+        held = here if held is None else held | here
+        if (share := np.count_nonzero(held) / held.size) == 1:
+            break
+    return share
 
 
 def _without_place(data: bytes) -> bytes:

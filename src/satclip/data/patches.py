@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from rich.progress import track
 from torch import Tensor
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import Dataset
 
 from satclip import ranks
 from satclip.data.bands import Bands
 from satclip.data.decode import Array, BadPatchError, decode, decoding
+from satclip.data.memory import batch_memory
 from satclip.data.source import Source
 
 log = logging.getLogger(__name__)
@@ -46,12 +47,7 @@ class Form:
 
     def batch(self, count: int) -> Tensor:
         """A tensor for so many patches, [count, K, H, W]."""
-        room = torch.from_numpy(self.room(count))
-        # A worker hands its batch over in shared memory. Decoded there at once, it need not be copied, which would take
-        # as long again as decoding.
-        if get_worker_info() is not None:
-            room.untyped_storage().share_memory_()
-        return room
+        return batch_memory((count, len(self.read), *self.size), self.dtype)
 
     def decode(self, data: bytes, out: Array) -> None:
         """Decode one patch into `out`, [K, H, W].

@@ -106,7 +106,7 @@ def read_strips(data: bytes, strips: Strips, read: tuple[int, ...], out: Array) 
         found = decompress(view[offset : offset + size], target.nbytes)
         if len(found) != target.nbytes:
             raise OSError(f"band {position + 1} holds {len(found)} bytes, not {target.nbytes}")
-        pixels = np.frombuffer(found, strips.dtype).reshape(target.shape)
+        pixels = np.ndarray(strips.shape, strips.dtype, found)
         if strips.differences:
             undo_differences(pixels, target)
         else:
