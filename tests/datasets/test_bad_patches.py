@@ -1,5 +1,6 @@
 """A broken patch is counted and named, and too many of them end the run."""
 
+import csv
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from satclip.data.bad import BadPatches
 from satclip.data.datamodule import S2DataModule
+from satclip.data.index import write_index
 from satclip.data.shards import write_shard
 
 Encode = Callable[..., bytes]
@@ -139,27 +141,49 @@ class Learner(L.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.0)
 
 
-@pytest.mark.filterwarnings(
+QUIET = (
     "ignore:.*does not have many workers",
     "ignore:The number of training batches",
     "ignore:You passed in a `val_dataloader`",
 )
+
+
+def fit(root: Path, folder: Path, **options: Any) -> None:
+    settings = {"image_size": 4, "batch_size": 4, "num_workers": 0, "split": "random", "max_bad_fraction": 0.2}
+    names = ["a", "b", "c"]
+    data = S2DataModule(root, bands=names, file_bands=names, scale=1.0, **{**settings, **options})
+    L.Trainer(
+        max_epochs=1, accelerator="cpu", logger=CSVLogger(folder), enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False, limit_val_batches=0,
+    ).fit(Learner(), data)  # fmt: skip
+
+
+def logged(folder: Path, kind: str) -> dict[str, float]:
+    """The last count of each cause."""
+    with next(folder.rglob("metrics.csv")).open() as file:
+        rows = list(csv.DictReader(file))
+    found = {name: [row[name] for row in rows if row[name]] for name in rows[0] if name.startswith(f"data/{kind}/")}
+    return {name.rsplit("/", 1)[1]: float(values[-1]) for name, values in found.items()}
+
+
+@pytest.mark.filterwarnings(*QUIET)
 def test_counts_reach_the_loggers_and_too_many_bad_patches_stop_a_training(
     root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fit(**options: Any) -> None:
-        names = ["a", "b", "c"]
-        data = S2DataModule(root, bands=names, file_bands=names, scale=1.0, **{**settings, **options})
-        L.Trainer(
-            max_epochs=1, accelerator="cpu", logger=CSVLogger(tmp_path / "log"), enable_checkpointing=False,
-            enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False, limit_val_batches=0,
-        ).fit(Learner(), data)  # fmt: skip
-
-    settings = {"image_size": 4, "batch_size": 4, "num_workers": 0, "split": "random", "max_bad_fraction": 0.2}
-    fit()
-    logged = next((tmp_path / "log").rglob("metrics.csv")).read_text()
-    assert "data/bad/empty" in logged
-    assert "data/bad/unreadable" in logged
+    fit(root, tmp_path / "log")
+    assert {"empty", "unreadable"} <= logged(tmp_path / "log", "bad").keys()
     assert "patches are bad: " in caplog.text
     with pytest.raises(ValueError, match=r"bad patches of \d+, more than dataset.max_bad_fraction=0.01"):
-        fit(max_bad_fraction=0.01)
+        fit(root, tmp_path / "stopped", max_bad_fraction=0.01)
+
+
+@pytest.mark.filterwarnings(*QUIET)
+def test_what_is_left_out_at_the_start_reaches_the_loggers_too(root: Path, tmp_path: Path) -> None:
+    fit(root, tmp_path / "one", keep_in_memory=True)
+    assert logged(tmp_path / "one", "left_out") == dict.fromkeys(BROKEN.values(), 1)
+    assert not logged(tmp_path / "one", "bad")
+    places = torch.stack((torch.arange(60) * 2.0, torch.arange(60) * 1.0), 1).double()
+    names = [f"patch_{n}.tif" for n in range(60)]
+    write_index(root / "index.csv", [*names[:57], "elsewhere.tif"], places[:58])
+    fit(root, tmp_path / "two")
+    assert logged(tmp_path / "two", "left_out") == {"not_in_index": 3, "not_in_data": 1}

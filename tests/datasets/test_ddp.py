@@ -38,6 +38,10 @@ class Recorder(L.LightningModule):
         self.train_seen.append([batch["id"].tolist(), batch["image"].double().sum((1, 2, 3)).tolist(), moved])
         return self.layer(batch["image"].mean((1, 2, 3), keepdim=False)[:, None]).mean()
 
+    def on_train_batch_end(self, *_):
+        if self.trainer.global_step == settings["save_at"]:
+            self.trainer.save_checkpoint(Path(settings["out"], "middle.ckpt"))
+
     def validation_step(self, batch, batch_idx):
         self.val_seen.append(batch["id"].tolist())
 
@@ -51,16 +55,19 @@ trainer = L.Trainer(
     max_epochs=3, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
     use_distributed_sampler=False, num_sanity_val_steps=0,
 )
-trainer.fit(module, data)
+trainer.fit(module, data, ckpt_path=settings["ckpt"])
 seen = {"train": module.train_seen, "validation": module.val_seen, "epochs": trainer.current_epoch}
 seen["bad"] = [data._bad[training].counts() for training in (True, False)]
 Path(settings["out"], f"{settings['devices']}-{trainer.global_rank}.json").write_text(json.dumps(seen))
 """
 
 
-def start(folder: Path, devices: int, workers: int, **data: Any) -> subprocess.CompletedProcess[str]:
-    """A training of three epochs."""
+def start(
+    folder: Path, devices: int, workers: int, *, save_at: int = -1, ckpt: str | None = None, **data: Any
+) -> subprocess.CompletedProcess[str]:
+    """A training of three epochs, or the rest of one."""
     settings = {"data": {**data, "num_workers": workers}, "devices": devices, "out": str(folder)}
+    settings |= {"save_at": save_at, "ckpt": ckpt}
     program = folder / "program.py"
     program.write_text(PROGRAM)
     return subprocess.run(
@@ -98,6 +105,21 @@ def test_two_ranks_see_together_what_one_process_sees(make_shards: Callable[...,
     module = S2DataModule(root, **settings)
     module.setup()
     compare(tmp_path, set(module.collection.val_rows.tolist()), root=str(root), **settings)
+
+
+@pytest.mark.slow
+def test_two_ranks_go_on_in_mid_epoch_as_one_process_does(make_shards: Callable[..., Path], tmp_path: Path) -> None:
+    names = ["a", "b", "c"]
+    settings = {"bands": names, "file_bands": names, "image_size": 4, "batch_size": 6, "split": "random"}
+    settings |= {"root": str(make_shards((9, 11, 3, 17)))}
+    ranks = train(tmp_path, 2, 1, save_at=8, **settings)
+    assert len(ranks[0]["train"]) > 8
+    ckpt = str(tmp_path / "middle.ckpt")
+    for whole, rest in zip(ranks, train(tmp_path, 2, 2, ckpt=ckpt, **settings), strict=True):
+        assert rest["train"] == whole["train"][8:]
+    (alone,) = train(tmp_path, 1, 0, ckpt=ckpt, **settings)
+    batches = zip(*(rank["train"][8:] for rank in ranks), strict=True)
+    assert [rows for rows, _, _ in alone["train"]] == [[*one[0], *other[0]] for one, other in batches]
 
 
 @pytest.mark.slow

@@ -239,6 +239,31 @@ def test_shards_from_afar_give_the_batches_of_local_ones(
     assert all(server.asked[url.rsplit("/", 1)[1]] for url in urls)
 
 
+@pytest.mark.parametrize("cache", ["empty", "filled"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_restart_in_mid_epoch_goes_on_from_afar_and_fetches_only_what_comes_next(
+    server: Server, make_shards: MakeShards, tmp_path: Path, workers: int, cache: str
+) -> None:
+    local, urls = serve(server, make_shards, (20, 20, 20, 20))
+    whole = module(local, shuffle_window=1).collection.train_loader(Plan(6, 0, 1, 0))
+    whole.sampler.set_epoch(1)
+    came = [(batch["id"].tolist(), batch["image"].tolist()) for batch in whole]
+    data = module(tmp_path / "far", urls=urls, shuffle_window=1, num_workers=workers)
+    source = data.collection.source
+    assert isinstance(source, CachedShards)
+    if cache == "empty":
+        for path in source.paths:
+            path.unlink(missing_ok=True)
+    server.asked.clear()
+    start = 7
+    rest = data.collection.train_loader(Plan(6, 0, 1, workers, start=(1, start)))
+    assert [(batch["id"].tolist(), batch["image"].tolist()) for batch in rest] == came[start:]
+    needed = set(source.shard_of[[row for rows, _ in came[start:] for row in rows]].tolist())
+    assert 0 < len(needed) < len(urls)
+    fetched = {urls.index(f"{server.url}/{name}") for name in server.asked}
+    assert fetched == (needed if cache == "empty" else set())
+
+
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize("sizes", [SIZES, (31, 9)], ids=["unequal", "fewer than ranks"])
 @pytest.mark.parametrize("workers", [0, 1, 4])

@@ -1,5 +1,6 @@
 """An interrupted training goes on with the batches that would have come, bit for bit."""
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import chain
@@ -146,15 +147,24 @@ def test_limited_epochs_and_accumulated_batches_go_on_exactly_too(root: Path, tm
         assert torch.equal(rest.layer.weight, once.layer.weight)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
 def test_what_was_seen_is_not_read_again(
-    root: Path, tmp_path: Path, whole: Recorder, monkeypatch: pytest.MonkeyPatch
+    root: Path, tmp_path: Path, whole: Recorder, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    read, reads = Shards.read, []
-    monkeypatch.setattr(Shards, "read", lambda self, row: reads.append(row) or read(self, row))
-    rest = run(root, tmp_path / "rest", ckpt=tmp_path / "whole" / "step=13.ckpt")
+    read, notes = Shards.read, os.open(tmp_path / "reads", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def noted(shards: Shards, row: int) -> bytes:
+        os.write(notes, f"{row}\n".encode())  # from whatever process
+        return read(shards, row)
+
+    monkeypatch.setattr(Shards, "read", noted)
+    rest = run(root, tmp_path / "rest", ckpt=tmp_path / "whole" / "step=13.ckpt", num_workers=workers)
+    os.close(notes)
     used = list(chain(*(ids for _, _, ids, *_ in rest.seen), *rest.validated))
+    reads = [int(line) for line in (tmp_path / "reads").read_text().split()]
     probed = 8
-    assert len(reads) == probed + len(used)
+    assert len(rest.seen) == 2
+    assert sorted(reads[probed:]) == sorted(used)
 
 
 def test_validation_sees_everything_in_every_epoch(whole: Recorder, root: Path) -> None:

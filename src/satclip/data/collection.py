@@ -30,6 +30,7 @@ class Collection:
         lonlat: places by row, float64 [N, 2] in degrees, NaN for rows that are not used.
         form: what a patch looks like.
         train_rows, val_rows: ascending row numbers, int64.
+        left_out: how many were found unusable at the start, by cause.
         memory: all patches decoded, where they are kept so.
     """
 
@@ -38,6 +39,7 @@ class Collection:
     form: Form
     train_rows: Tensor
     val_rows: Tensor
+    left_out: dict[str, int]
     memory: MemoryPatches | None = None
 
     def train_loader(self, plan: Plan) -> Loader:
@@ -93,15 +95,16 @@ def collect(
         ValueError: too much is missing or broken, or the split is impossible.
     """
     table = place_patches(source, root, max_bad_fraction)
-    rows, memory = table.rows, None
+    rows, memory, left_out = table.rows, None, Counter(table.left_out)
     form = common_form(source, rows[shuffled(len(rows), 0)[:PROBED]].tolist(), bands)
     if keep_in_memory:
         images, rows, bad = decode_all(source, form, rows)
         broken = [f"{name} ({cause}: {detail})" for name, cause, detail in bad]
-        causes = ", ".join(f"{count} {cause}" for cause, count in Counter(cause for _, cause, _ in bad).items())
+        counts = Counter(cause for _, cause, _ in bad)
+        causes = ", ".join(f"{count} {cause}" for cause, count in counts.items())
         complain(broken, len(table.rows), max_bad_fraction, f"patches in {root} that cannot be used ({causes})")
-        memory = MemoryPatches(images, rows, table.lonlat)
+        memory, left_out = MemoryPatches(images, rows, table.lonlat), left_out + counts
     held_out = split.validation(table.lonlat[rows], [source.names[row] for row in rows.tolist()], source.held_out[rows])
-    found = Collection(source, table.lonlat, form, rows[~held_out], rows[held_out], memory)
+    found = Collection(source, table.lonlat, form, rows[~held_out], rows[held_out], dict(left_out), memory)
     log.info("%s: %d patches to train on, %d to validate", root, len(found.train_rows), len(found.val_rows))
     return found

@@ -146,6 +146,7 @@ class S2DataModule(L.LightningDataModule):
     def train_dataloader(self) -> Loader:
         """Shuffled batches; after a restart, those that would have come next."""
         plan = self._plan(self._begin())
+        self._log({f"data/left_out/{cause}": count for cause, count in self.collection.left_out.items() if count})
         self._bad[True] = BadPatches(self.max_bad_fraction, len(self.collection.train_rows))
         return self.collection.train_loader(plan)
 
@@ -165,10 +166,7 @@ class S2DataModule(L.LightningDataModule):
         if at_last_batch(self.trainer):
             bad.share(batch["lonlat"].device)
         if (counts := bad.counts()) != before:
-            for logger in self.trainer.loggers:
-                logger.log_metrics(
-                    {f"{name}/{cause}": float(count) for cause, count in counts.items()}, step=self.trainer.global_step
-                )
+            self._log({f"{name}/{cause}": count for cause, count in counts.items()})
         return self.transform(batch, epoch=self.trainer.current_epoch if training else None)
 
     def transform(self, batch: Batch, epoch: int | None = None) -> Batch:
@@ -192,6 +190,13 @@ class S2DataModule(L.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there; `train_dataloader` checks that the order is still the same."""
         self._state = state_dict
+
+    def _log(self, counts: dict[str, int]) -> None:
+        """Give counts to the run's loggers, if there is a run."""
+        if counts and self.trainer is not None:
+            for logger in self.trainer.loggers:
+                metrics = {name: float(count) for name, count in counts.items()}
+                logger.log_metrics(metrics, step=self.trainer.global_step)
 
     def _begin(self) -> tuple[int, int]:
         """The epoch and the batch that come next."""

@@ -12,7 +12,7 @@ What reading by offset promises and this cannot:
 import logging
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 import torch
@@ -155,6 +155,7 @@ class StreamCollection:
     form: Form
     train_rows: Tensor
     val_rows: Tensor
+    left_out: dict[str, int] = field(default_factory=dict)  # nobody knows before the stream has been through
 
     @property
     def lonlat(self) -> Tensor:

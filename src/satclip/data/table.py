@@ -68,10 +68,12 @@ class Table:
     Attributes:
         lonlat: float64 [N, 2] in degrees by row of the source, NaN where no place is known.
         rows: int64 [M], ascending, those with a place.
+        left_out: how many patches, or rows of index.csv, cannot be used, by cause.
     """
 
     lonlat: Tensor
     rows: Tensor
+    left_out: dict[str, int]
 
 
 def place_patches(source: Source, root: Path, max_bad_fraction: float) -> Table:
@@ -90,7 +92,8 @@ def place_patches(source: Source, root: Path, max_bad_fraction: float) -> Table:
         complain(found.absent, len(index.names), max_bad_fraction, f"rows of {path} without a patch{mirror}")
         lonlat = torch.full((len(source.names), 2), torch.nan, dtype=torch.float64)
         lonlat[found.pairs[:, 0]] = index.lonlat[found.pairs[:, 1]]
-        return Table(lonlat, found.pairs[:, 0])
+        left_out = {"not_in_index": len(found.unlisted), "not_in_data": len(found.absent)}
+        return Table(lonlat, found.pairs[:, 0], left_out)
     unplaced = source.lonlat.isnan().any(-1)
     if unplaced.all():
         raise FileNotFoundError(f"no index.csv in {root.absolute()}; it needs columns lat, lon (degrees) and fn (file)")
@@ -100,7 +103,7 @@ def place_patches(source: Source, root: Path, max_bad_fraction: float) -> Table:
         check_lonlat(source.lonlat[~unplaced])
     except ValueError as error:
         raise ValueError(f"{root}: {error}") from None
-    return Table(source.lonlat, (~unplaced).nonzero().flatten())
+    return Table(source.lonlat, (~unplaced).nonzero().flatten(), {"without_place": len(without)})
 
 
 def complain(names: Sequence[str], total: int, max_bad_fraction: float, what: str) -> None:
