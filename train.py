@@ -5,13 +5,13 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from satclip import options
+from satclip.runs import options
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> dict[str, float]:
     """Run one experiment, or one job of a multirun."""
-    from satclip import launch
+    from satclip.runs import launch
 
     return launch.main(config, script=__file__)
 

@@ -9,7 +9,7 @@ import yaml
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from satclip import options, run
+from satclip.runs import options, run
 
 CONF = Path(__file__).parents[1] / "conf"
 SWEEPS = CONF.parent / "sweeps"

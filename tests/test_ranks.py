@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from satclip import ranks
-from satclip.gradcache import cached_embeddings
 from satclip.loss import ClipLoss, SigLipLoss
+from satclip.training.gradcache import cached_embeddings
 
 WORLDS = {2: [5, 8], 3: [4, 1, 6]}  # rows of each rank
 SCALES = {"usual": 2.6, "largest": 4.6}

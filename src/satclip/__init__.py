@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from satclip.data.datamodule import S2DataModule
     from satclip.location.encoder import LocationEncoder
     from satclip.model import SatCLIP, TwoTowers
-    from satclip.module import ContrastiveModule
+    from satclip.training.module import ContrastiveModule
 
 __version__ = "0.1.0"
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ContrastiveModule": "satclip.module",
+    "ContrastiveModule": "satclip.training.module",
     "LocationEncoder": "satclip.location.encoder",
     "S2DataModule": "satclip.data.datamodule",
     "SatCLIP": "satclip.model",

@@ -55,8 +55,8 @@ def save(tmp_path: Path) -> Save:
 
 def test_what_the_training_module_saves_is_what_is_loaded(towers: TwoTowers, tmp_path: Path, lonlat: Tensor) -> None:
     from satclip.loss import ClipLoss
-    from satclip.module import ContrastiveModule
-    from satclip.optim import adamw
+    from satclip.training.module import ContrastiveModule
+    from satclip.training.optim import adamw
 
     module = ContrastiveModule(towers.location_encoder, towers.vision, ClipLoss(), adamw)
     module.recipe = {"config": {"seed": 0}, "vision": VISION}

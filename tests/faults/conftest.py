@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from satclip import options, run
+from satclip.runs import options, run
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]

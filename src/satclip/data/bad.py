@@ -3,7 +3,8 @@
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 
@@ -79,3 +80,11 @@ class BadPatches:
                 f"  {listed}\n"
                 "remove or mend them (`python scripts/check_shards.py ROOT` lists all) or raise the limit"
             )
+
+
+def log_counts(trainer: Any, kind: str, counts: Mapping[str, int]) -> None:
+    """Give counts by cause to the loggers of a Lightning trainer, as `data/<kind>/<cause>`; None is no trainer."""
+    metrics = {f"data/{kind}/{cause}": float(count) for cause, count in counts.items() if count}
+    if metrics and trainer is not None:
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics, step=trainer.global_step)

@@ -9,7 +9,7 @@ import lightning as L
 from torch import Tensor
 
 from satclip.data.augment import Augmentation
-from satclip.data.bad import BadPatches
+from satclip.data.bad import BadPatches, log_counts
 from satclip.data.bands import RGB, SENTINEL2_L2A, choose_bands
 from satclip.data.blue_marble import Recipe, write_blue_marble
 from satclip.data.collection import Collection, collect
@@ -146,7 +146,7 @@ class S2DataModule(L.LightningDataModule):
     def train_dataloader(self) -> Loader:
         """Shuffled batches; after a restart, those that would have come next."""
         plan = self._plan(self._begin())
-        self._log({f"data/left_out/{cause}": count for cause, count in self.collection.left_out.items() if count})
+        log_counts(self.trainer, "left_out", self.collection.left_out)
         self._bad[True] = BadPatches(self.max_bad_fraction, len(self.collection.train_rows))
         return self.collection.train_loader(plan)
 
@@ -160,13 +160,13 @@ class S2DataModule(L.LightningDataModule):
         """Raw values to what the towers see, on the device: augmented in training, the centre crop elsewhere."""
         assert self.trainer is not None
         training = self.trainer.training
-        bad, name = self._bad[training], "data/bad" if training else "data/bad_in_validation"
+        bad, name = self._bad[training], "bad" if training else "bad_in_validation"
         before = bad.counts()
         bad.add(batch.pop("bad"))
         if at_last_batch(self.trainer):
             bad.share(batch["lonlat"].device)
         if (counts := bad.counts()) != before:
-            self._log({f"{name}/{cause}": count for cause, count in counts.items()})
+            log_counts(self.trainer, name, counts)
         return self.transform(batch, epoch=self.trainer.current_epoch if training else None)
 
     def transform(self, batch: Batch, epoch: int | None = None) -> Batch:
@@ -190,13 +190,6 @@ class S2DataModule(L.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from there; `train_dataloader` checks that the order is still the same."""
         self._state = state_dict
-
-    def _log(self, counts: dict[str, int]) -> None:
-        """Give counts to the run's loggers, if there is a run."""
-        if counts and self.trainer is not None:
-            for logger in self.trainer.loggers:
-                metrics = {name: float(count) for name, count in counts.items()}
-                logger.log_metrics(metrics, step=self.trainer.global_step)
 
     def _begin(self) -> tuple[int, int]:
         """The epoch and the batch that come next."""

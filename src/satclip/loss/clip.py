@@ -29,8 +29,8 @@ class ClipLoss(nn.Module):
 
     Args:
         chunk: rows of the similarity matrix worked on at once.
-        cached_batches: in how many parts the training step sends the batch through the towers (`satclip.gradcache`);
-            the loss itself always sees the whole.
+        cached_batches: in how many parts the training step sends the batch through the towers (see
+            `satclip.training.gradcache`); the loss itself always sees the whole.
     """
 
     def __init__(self, *, chunk: int = 512, cached_batches: int = 1) -> None:

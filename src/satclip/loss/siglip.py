@@ -19,8 +19,8 @@ class SigLipLoss(nn.Module):
 
     Args:
         chunk: rows of the similarity matrix worked on at once.
-        cached_batches: in how many parts the training step sends the batch through the towers (`satclip.gradcache`);
-            the loss itself always sees the whole.
+        cached_batches: in how many parts the training step sends the batch through the towers (see
+            `satclip.training.gradcache`); the loss itself always sees the whole.
         bias: where the learned bias starts.
     """
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from satclip.optim import adamw, constant, cosine
+from satclip.training.optim import adamw, constant, cosine
 
 
 def rates(schedule: object, steps: int) -> list[float]:

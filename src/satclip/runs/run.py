@@ -16,18 +16,19 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
-from satclip import environment, outcome, ranks
-from satclip.csvlog import CsvLogger
+from satclip import ranks
 from satclip.data.datamodule import S2DataModule
-from satclip.loggers import closing_wandb, forget_wandb_run
-from satclip.module import ContrastiveModule
-from satclip.norms import GlobalBatchNorm
-from satclip.report import FinalReport
-from satclip.resume import newest_readable, step_of
-from satclip.saving import AtomicCheckpointIO, plain
+from satclip.runs import environment, outcome
+from satclip.runs.resume import newest_readable, step_of
+from satclip.training.csvlog import CsvLogger
+from satclip.training.loggers import closing_wandb, forget_wandb_run
+from satclip.training.module import ContrastiveModule
+from satclip.training.norms import GlobalBatchNorm
+from satclip.training.report import FinalReport
+from satclip.training.saving import AtomicCheckpointIO, plain
 
 log = logging.getLogger(__name__)
-PACKAGE = str(Path(__file__).parent)
+PACKAGE = str(Path(__file__).parents[1])
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DEAD_PEER = ("closed by peer", "reset by peer", "NCCL error", "NCCL communicator was aborted")
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 import wandb
 
-from satclip import options, run
+from satclip.runs import options, run
 
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 
 
 def train(imagery: Path, output: Path, *overrides: str) -> dict[str, float]:

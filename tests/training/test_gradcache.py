@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from satclip.gradcache import cached_embeddings
 from satclip.loss import ClipLoss, SigLipLoss
+from satclip.training.gradcache import cached_embeddings
 
 
 class Towers(nn.Module):

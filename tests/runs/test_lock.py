@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from satclip import lock
+from satclip.runs import lock
 
 
 def claim_of(folder: Path, **changes: object) -> None:
@@ -30,7 +30,7 @@ def test_a_folder_is_taken_and_given_back(tmp_path: Path) -> None:
 
 def test_a_living_process_keeps_others_out_and_its_children_in(tmp_path: Path) -> None:
     lock.claim(tmp_path)
-    trying = f"from satclip import lock; from pathlib import Path; lock.claim(Path({str(tmp_path)!r}))"
+    trying = f"from satclip.runs import lock; from pathlib import Path; lock.claim(Path({str(tmp_path)!r}))"
     child = subprocess.run([sys.executable, "-c", trying], capture_output=True, text=True, check=False)
     assert child.returncode == 0, child.stderr
     grandchild = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {trying!r}]).returncode)"

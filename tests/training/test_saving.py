@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from satclip.saving import AtomicCheckpointIO, plain
+from satclip.training.saving import AtomicCheckpointIO, plain
 
 
 class Unwritable:

@@ -12,9 +12,9 @@ from satclip.location.encoder import LocationEncoder
 from satclip.location.encodings import ENCODINGS
 from satclip.location.networks import NETWORKS
 from satclip.loss import ClipLoss
-from satclip.module import ContrastiveModule
-from satclip.optim import adamw, cosine
 from satclip.sphere import uniform_on_sphere
+from satclip.training.module import ContrastiveModule
+from satclip.training.optim import adamw, cosine
 from satclip.vision import TinyCNN
 
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from satclip import outcome
+from satclip.runs import outcome
 
 
 def test_a_job_is_known_by_its_options(tmp_path: Path) -> None:

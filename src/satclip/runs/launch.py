@@ -18,7 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig
 
-from satclip import environment, options, outcome
+from satclip.runs import environment, options, outcome
 
 log = logging.getLogger(__name__)
 SWEEP_ONLY = ("hydra.mode", "hydra.sweep", "hydra/sweeper", "hydra.launcher", "hydra/launcher", "hydra.run.dir")
@@ -63,7 +63,7 @@ def several_devices(trainer: Mapping[str, Any]) -> bool:
 
 
 def _run(config: DictConfig) -> dict[str, float]:
-    from satclip import run  # takes seconds: only where it is this process that trains
+    from satclip.runs import run  # takes seconds: only where it is this process that trains
 
     return run.main(config)
 

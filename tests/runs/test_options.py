@@ -2,7 +2,7 @@
 
 import pytest
 
-from satclip.options import quote_degrees
+from satclip.runs.options import quote_degrees
 
 
 def test_a_bare_degree_becomes_an_option_name() -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urlparse
 import wandb
 from lightning.pytorch.loggers import Logger, WandbLogger
 
-from satclip import environment
+from satclip.runs import environment
 
 log = logging.getLogger(__name__)
 PATIENCE = 3.0  # seconds to wait for the server before a run goes offline

@@ -13,10 +13,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from satclip import __version__, ranks
-from satclip.gradcache import cached_embeddings
 from satclip.location.encoder import LocationEncoder
 from satclip.model import TwoTowers
 from satclip.retrieval import retrieval_metrics
+from satclip.training.gradcache import cached_embeddings
 from satclip.weights import mismatches
 
 CHECKPOINT_FORMAT = 1

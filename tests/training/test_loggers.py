@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import wandb
 
-from satclip.loggers import wandb_logger
+from satclip.training.loggers import wandb_logger
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from hydra.errors import OverrideParseException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from satclip import environment, lock, outcome
+from satclip.runs import environment, lock, outcome
 
 GROUP = "legendre_polys"
 DEGREES = range(1, 101)

@@ -1,0 +1,1 @@
+"""A run: from a command and its config to a folder that says what was done there."""

@@ -1,0 +1,1 @@
+"""The training step, what watches it, and what it writes."""
