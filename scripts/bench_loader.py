@@ -5,7 +5,7 @@
 The given patches (images/*.tif and index.csv) are repeated into shards of 1,000. Every way reads the same number of
 patches on one core, from the files to batches of augmented float images of 13 bands; ways take turns, the median
 counts.
-Then: the start with 100 shards of 1,000, and memory over 20 epochs.
+Then: the pace of a worker process, the start with 100 shards of 1,000, and memory over 20 epochs.
 """
 
 import argparse
@@ -139,6 +139,19 @@ def compare(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str, floa
     return {name: statistics.median(found) for name, found in times.items()}
 
 
+def pace_of_a_worker(root: Path) -> float:
+    """Milliseconds between one patch and the next from a worker process, with nothing else to do; raw."""
+    data = S2DataModule(root, batch_size=BATCH, num_workers=1)
+    data.setup()
+    loader = data.train_dataloader()
+    for _ in range(2):  # the second epoch counts
+        batches = iter(loader)
+        next(batches)
+        start = time.perf_counter()
+        count = sum(len(batch["id"]) for batch in batches)
+    return (time.perf_counter() - start) / count * 1000
+
+
 def measure_start(shard: Path, folder: Path, batch_size: int, workers: int) -> tuple[float, float]:
     """Seconds until 100 shards of 1,000 are ready, and until the first batch is there, in a process of its own."""
     root = folder / "many"
@@ -219,13 +232,15 @@ def main() -> None:
         for way, spent in times.items():
             kilobytes = size["ours" if way.startswith("(c)") else "file"] / 1000
             print(f"{way:30}{spent:>12.2f}{1000 / spent:>12.0f}{first / spent:>11.1f}{kilobytes:>12.0f}")
+        pace = pace_of_a_worker(ours)
+        print(f"\na worker process gives one of our patches every {pace:.2f} ms")
         ready, batch = measure_start(ours, Path(name), 64, options.workers)
-        print(f"\n100 shards of 1,000: ready in {ready:.2f} s, first batch of 64 in {batch:.2f} s", end="")
+        print(f"100 shards of 1,000: ready in {ready:.2f} s, first batch of 64 in {batch:.2f} s", end="")
         print(f" ({options.workers} workers)")
         held = memory_growth(material.shards("few", material.ours, published=False, count=200), options.epochs)
         print(f"\nMiB after epochs 2 to {options.epochs} of 200: {', '.join(f'{value:.0f}' for value in held[1:])}")
         if options.json:
-            figures = {"milliseconds": times, "bytes": size, "start": [ready, batch], "memory": held}
+            figures = {"milliseconds": times, "bytes": size, "worker": pace, "start": [ready, batch], "memory": held}
             options.json.write_text(json.dumps(figures, indent=1, default=float))
 
 

@@ -1,11 +1,17 @@
 """Memory that one batch after another lies in."""
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor
+from torch.utils.data import Dataset
 
 from satclip.data import memory
-from satclip.data.memory import PIECES, batch_memory
+from satclip.data.loader import Loader
+from satclip.data.memory import PIECES, SPARE, Returns, batch_memory
 
 SHAPE = (3, 5, 64, 64)
 
@@ -58,25 +64,81 @@ def test_a_batch_of_another_size_lies_elsewhere() -> None:
 def test_only_a_few_pieces_are_kept() -> None:
     for count in range(1, 20):
         batch_memory((count, 100), "uint8")
-    assert [piece.nbytes for piece in memory._spare.values()] == [100 * count for count in range(20 - PIECES, 20)]
+    assert [piece.nbytes for piece in memory._spare.values()] == [100 * count for count in range(20 - SPARE, 20)]
 
 
 def test_a_batch_of_no_patches() -> None:
     assert batch_memory((0, 5, 64, 64), "uint16").shape == (0, 5, 64, 64)
 
 
-class _Batches(Dataset[torch.Tensor]):
+class Batches(Dataset[dict[str, Any]]):
+    """Batch n is filled with n, and says in which piece of its worker's it lay; None for one used only once."""
+
+    def __init__(self, count: int = 40) -> None:
+        self.count = count
+
     def __len__(self) -> int:
-        return 6
+        return self.count
 
-    def __getitem__(self, number: int) -> torch.Tensor:
-        batch = batch_memory(SHAPE, "uint16")
-        assert batch.untyped_storage().is_shared()  # else the worker would copy it
-        batch.numpy().fill(number)
-        return batch
+    def __getitem__(self, rows: list[int]) -> dict[str, Any]:
+        images = batch_memory(SHAPE, "uint16")
+        assert images.untyped_storage().is_shared()  # else the worker would copy it
+        images.numpy().fill(rows[0])
+        return {"image": images, "piece": memory._worker.number(images.untyped_storage())}
 
 
-def test_a_worker_hands_its_batches_over_in_shared_memory() -> None:
-    loader = DataLoader(_Batches(), batch_size=None, num_workers=2)
-    kept = list(loader)
-    assert [set(batch.flatten().tolist()) for batch in kept] == [{number} for number in range(6)]
+def loader(workers: int = 2, count: int = 40) -> Loader:
+    rows: Any = [[number] for number in range(count)]
+    return Loader(Batches(count), rows, workers)
+
+
+def is_filled(images: Tensor, number: int) -> bool:
+    return images.shape == SHAPE and bool((images.numpy() == number).all())
+
+
+def test_workers_write_where_earlier_batches_lay_that_nobody_holds() -> None:
+    for number, batch in enumerate(loader()):
+        assert is_filled(batch["image"], number)
+        assert batch.keys() == {"image", "piece"}
+        assert batch["piece"] in range(PIECES)
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [lambda images: images, lambda images: images[1:2, :, ::3], lambda images: images.numpy()],
+    ids=["whole", "part", "numpy"],
+)
+def test_workers_leave_alone_what_is_held(keep: Callable[[Tensor], Any]) -> None:
+    batches = [(keep(batch["image"]), batch["piece"]) for batch in loader()]
+    assert all((np.asarray(part) == number).all() for number, (part, _) in enumerate(batches))
+    assert sum(piece is not None for _, piece in batches) == 2 * PIECES
+
+
+def test_what_is_held_over_a_break_stays_as_it_is() -> None:
+    batches, kept = loader(), []
+    for _ in range(3):
+        for number, batch in enumerate(batches):
+            assert is_filled(batch["image"], number)
+            if number == 3:
+                kept.append(batch["image"][2])
+            if number == 6:  # others are on their way
+                break
+    for number, batch in enumerate(batches):
+        assert is_filled(batch["image"], number)
+    assert all((image.numpy() == 3).all() for image in kept)
+
+
+def test_an_iteration_that_was_broken_off_leaves_no_memory_taken() -> None:
+    batches = loader(workers=1)
+    for _ in range(6):
+        next(iter(batches))
+    assert {batch["piece"] for batch in batches} <= set(range(PIECES))
+
+
+def test_what_was_copied_out_of_shared_memory_is_free_at_once() -> None:
+    returns = Returns(2)
+    returns.busy[:] = True
+    images = torch.ones(SHAPE)
+    batch = returns.watch({"image": images, "memory": 5, "bad": []}, copied=True)
+    assert batch == {"image": images, "bad": []}
+    assert returns.busy.tolist() == [place != 5 for place in range(2 * PIECES)]

@@ -1,11 +1,13 @@
 """A DataLoader whose samples are whole batches."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from satclip.data.memory import Returns
 from satclip.data.patches import Batch
 
 
@@ -43,15 +45,23 @@ class Loader(DataLoader[Batch]):
     """
 
     def __init__(self, dataset: Dataset[Batch], batches: Sampler[list[int]] | None, workers: int) -> None:
+        self.returns = Returns(workers)
+        mark: Any = self.returns.mark  # a batch, where DataLoader would have a list of samples
         super().__init__(
             dataset,
             sampler=batches,
             batch_size=None,
-            collate_fn=_as_it_is,
+            collate_fn=mark,
             num_workers=workers,
+            worker_init_fn=self.returns.enter_worker,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def __iter__(self) -> Any:
+        """One batch after another, in memory that is used again when nobody holds a batch any more."""
+        self.returns.reclaim()
+        return map(partial(self.returns.watch, copied=self.pin_memory), super().__iter__())
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: where to go on is kept by the datamodule."""
@@ -59,7 +69,3 @@ class Loader(DataLoader[Batch]):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Nothing to do."""
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
