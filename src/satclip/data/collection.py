@@ -11,8 +11,9 @@ from torch.utils.data import Dataset, Sampler
 from satclip.data.bands import Bands
 from satclip.data.hashing import shuffled
 from satclip.data.loader import Loader, Plan
+from satclip.data.memory import Batch
 from satclip.data.order import TrainBatches, ValidationBatches, sizes_of
-from satclip.data.patches import Batch, Form, MemoryPatches, Patches, common_form, decode_all
+from satclip.data.patches import Form, MemoryPatches, Patches, common_form, decode_all
 from satclip.data.remote import CachedShards, LookAhead
 from satclip.data.source import Source
 from satclip.data.table import Split, complain, place_patches

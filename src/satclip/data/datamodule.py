@@ -14,7 +14,7 @@ from satclip.data.bands import RGB, SENTINEL2_L2A, choose_bands
 from satclip.data.blue_marble import Recipe, write_blue_marble
 from satclip.data.collection import Collection, collect
 from satclip.data.loader import Loader, Plan
-from satclip.data.patches import Batch
+from satclip.data.memory import Batch
 from satclip.data.resume import at_last_batch, enter_next_epoch, position, resumed
 from satclip.data.source import Streamed, Whereabouts
 from satclip.data.stream import StreamCollection, collect_stream

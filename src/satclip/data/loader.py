@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from satclip.data.memory import Returns
-from satclip.data.patches import Batch
+from satclip.data.memory import Batch, Returns
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch.utils.data import get_worker_info
 SPARE = 4  # pieces that wait in this process: of two batches, raw and finished
 # Of a worker: two that it was asked for, two that Lightning holds, two that an iteration that was broken off has lost.
 PIECES = 6
-Batch = dict[str, Any]
+Batch = dict[str, Any]  # of tensors, and of what else is known of its samples
 _spare: dict[int, NDArray[np.uint8]] = {}  # by identity, the one given back last at the end
 
 

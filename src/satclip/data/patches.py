@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +16,10 @@ from torch.utils.data import Dataset
 from satclip import ranks
 from satclip.data.bands import Bands
 from satclip.data.decode import Array, BadPatchError, decode, decoding
-from satclip.data.memory import batch_memory
+from satclip.data.memory import Batch, batch_memory
 from satclip.data.source import Source
 
 log = logging.getLogger(__name__)
-Batch = dict[str, Any]
 CHUNK = 256  # patches that a thread decodes at a time
 
 

@@ -26,8 +26,9 @@ from satclip.data.decode import BadPatchError, decoding
 from satclip.data.hashing import hashed, shuffled
 from satclip.data.index import Index
 from satclip.data.loader import Loader, Plan
+from satclip.data.memory import Batch
 from satclip.data.order import check_batch_size, part
-from satclip.data.patches import Batch, Form, form_of
+from satclip.data.patches import Form, form_of
 from satclip.data.table import Split
 from satclip.data.transport import opened
 
