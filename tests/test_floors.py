@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "satclip"
 FLOORS = {
     "sphere": 0,
     "ranks": 0,
+    "optional": 0,
     "runs": 0,
     "data.bands": 0,
     "data.hashing": 0,

@@ -17,6 +17,7 @@ from satclip.harmonics import (
     longitude_rows,
     many_harmonics,
 )
+from satclip.optional import optional
 from satclip.sphere import uniform_on_sphere
 
 HARD_PLACES = torch.tensor(
@@ -182,10 +183,10 @@ def test_many_places_need_no_library(monkeypatch, libraries):
 
 
 def test_a_numba_that_cannot_be_imported_is_done_without(monkeypatch):
-    batches.kernel.cache_clear()
+    optional.cache_clear()
     monkeypatch.setitem(sys.modules, "satclip.harmonics.kernel", None)
     assert batches.kernel() is None
-    batches.kernel.cache_clear()
+    optional.cache_clear()
 
 
 def test_a_forked_process_computes_without_openmp(monkeypatch):

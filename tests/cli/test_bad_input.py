@@ -173,6 +173,7 @@ def test_text_that_is_not_utf8_is_told(satclip: Any, model: str, tmp_path: Path)
     (tmp_path / "in.csv").write_bytes("name,lon,lat\nKöln,7,51\n".encode("latin-1"))
     outcome = satclip("embed", tmp_path / "in.csv", "--model", model, "-o", tmp_path / "out.csv")
     assert outcome.code == 1
+    assert "UTF8" in outcome.err
     assert outcome.err.endswith("and UTF-8: save it again so\n")
 
 

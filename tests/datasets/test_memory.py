@@ -14,6 +14,7 @@ from satclip.data.loader import Loader
 from satclip.data.memory import PIECES, SPARE, Returns, batch_memory
 
 SHAPE = (3, 5, 64, 64)
+COUNT = 40  # batches
 
 
 @pytest.fixture(autouse=True)
@@ -74,11 +75,8 @@ def test_a_batch_of_no_patches() -> None:
 class Batches(Dataset[dict[str, Any]]):
     """Batch n is filled with n, and says in which piece of its worker's it lay; None for one used only once."""
 
-    def __init__(self, count: int = 40) -> None:
-        self.count = count
-
     def __len__(self) -> int:
-        return self.count
+        return COUNT
 
     def __getitem__(self, rows: list[int]) -> dict[str, Any]:
         images = batch_memory(SHAPE, "uint16")
@@ -87,9 +85,9 @@ class Batches(Dataset[dict[str, Any]]):
         return {"image": images, "piece": memory._worker.number(images.untyped_storage())}
 
 
-def loader(workers: int = 2, count: int = 40) -> Loader:
-    rows: Any = [[number] for number in range(count)]
-    return Loader(Batches(count), rows, workers)
+def loader(workers: int = 2) -> Loader:
+    rows: Any = [[number] for number in range(COUNT)]
+    return Loader(Batches(), rows, workers)
 
 
 def is_filled(images: Tensor, number: int) -> bool:

@@ -46,6 +46,17 @@ def stop(train: Train, tmp_path: Path) -> Callable[..., None]:
     return stopped
 
 
+@pytest.fixture
+def finish(train: Train, tmp_path: Path, whole: Callable[..., Path], assert_same_run: Same) -> Callable[..., None]:
+    """Go on to the end, which must be that of a run that nothing befell."""
+
+    def finished(*options: str) -> None:
+        train(tmp_path, *COMMON, *options, "ckpt_path=auto")
+        assert_same_run(tmp_path, whole(*options))
+
+    return finished
+
+
 def test_small_runs_have_five_steps_an_epoch(whole: Callable[..., Path]) -> None:
     checkpoint = torch.load(whole() / "checkpoints" / "last.ckpt", weights_only=True)
     assert (checkpoint["global_step"], checkpoint["epoch"]) == (15, 2)
@@ -68,42 +79,28 @@ def test_small_runs_have_five_steps_an_epoch(whole: Callable[..., Path]) -> None
     ids=" ".join,
 )
 def test_stopped_at_any_moment_it_goes_on_bit_for_bit(
-    options: list[str],
-    moments: list[str],
-    whole: Callable[..., Path],
-    stop: Callable[..., None],
-    train: Train,
-    tmp_path: Path,
-    assert_same_run: Same,
+    options: list[str], moments: list[str], stop: Callable[..., None], finish: Callable[..., None], tmp_path: Path
 ) -> None:
     for moment in moments:
         stop(moment, *options)
-    train(tmp_path, *COMMON, *options, "ckpt_path=auto")
-    assert_same_run(tmp_path, whole(*options))
+    finish(*options)
     assert (tmp_path / "metrics.json").is_file()
 
 
 @pytest.mark.parametrize("option", [[], ["trainer.max_steps=10"]], ids=["epochs", "steps"])
 def test_a_validation_is_made_up_for_once(
-    option: list[str],
-    whole: Callable[..., Path],
-    stop: Callable[..., None],
-    train: Train,
-    tmp_path: Path,
-    assert_same_run: Same,
+    option: list[str], stop: Callable[..., None], train: Train, finish: Callable[..., None], tmp_path: Path
 ) -> None:
     stop("10 step", *option)
     with pytest.raises(RuntimeError, match="hurt at the start"):
         train(tmp_path, *COMMON, *option, "+callbacks.hurt={_target_: injections.FailAtStart}", "ckpt_path=auto")
-    train(tmp_path, *COMMON, *option, "ckpt_path=auto")
-    assert_same_run(tmp_path, whole(*option))
+    finish(*option)
 
 
 def test_a_run_that_has_done_its_steps_goes_on_when_it_is_given_more(
-    whole: Callable[..., Path], stop: Callable[..., None], train: Train, tmp_path: Path, assert_same_run: Same
+    stop: Callable[..., None], train: Train, finish: Callable[..., None], tmp_path: Path
 ) -> None:
     constant = "scheduler=constant"  # one that looks at the length of the training would have gone another way
     stop("10 step", constant, "trainer.max_steps=10")
     train(tmp_path, *COMMON, constant, "trainer.max_steps=10", "ckpt_path=auto")
-    train(tmp_path, *COMMON, constant, "ckpt_path=auto")
-    assert_same_run(tmp_path, whole(constant))
+    finish(constant)

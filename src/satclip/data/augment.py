@@ -5,7 +5,6 @@ Every draw is a function of (seed, epoch, sample id), so it does not depend on b
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from satclip.data.bands import ABSENT
 from satclip.data.hashing import uniform
 from satclip.data.memory import batch_memory
+from satclip.optional import optional
 from satclip.sphere import wrap_longitude
 
 # Patches are worked on a few at a time: on a processor what stays in its cache takes a quarter of the time, elsewhere
@@ -153,15 +153,10 @@ class Augmentation:
             )
 
 
-@lru_cache(maxsize=1)
 def _kernel() -> Callable[..., None] | None:
     """The compiled loop; None without a numba that works here."""
-    try:
-        from satclip.data.kernels import crop_flip_blur
-    except ImportError:
-        return None
-    found: Callable[..., None] = crop_flip_blur
-    return found
+    kernels = optional("satclip.data.kernels")
+    return None if kernels is None else kernels.crop_flip_blur
 
 
 def _pick(raw: Tensor, source: Tensor) -> Tensor:

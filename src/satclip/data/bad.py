@@ -63,8 +63,7 @@ class BadPatches:
                     self._found.setdefault(name, (cause, detail))
         self._own.clear()
         if len(self._found) > self._summed_up and ranks.rank() == 0:
-            causes = ", ".join(f"{count} {cause}" for cause, count in self.counts().items())
-            log.warning("%d of %d patches are bad: %s", len(self._found), self.total, causes)
+            log.warning("%d of %d patches are bad: %s", len(self._found), self.total, in_words(self.counts()))
         self._summed_up = len(self._found)
         self._check()
 
@@ -80,6 +79,11 @@ class BadPatches:
                 f"  {listed}\n"
                 "remove or mend them (`python scripts/check_shards.py ROOT` lists all) or raise the limit"
             )
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """Counts by cause: "5 bands, 9 empty"."""
+    return ", ".join(f"{count} {cause}" for cause, count in counts.items())
 
 
 def log_counts(trainer: Any, kind: str, counts: Mapping[str, int]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from satclip.data.bad import in_words
 from satclip.data.bands import Bands
 from satclip.data.hashing import shuffled
 from satclip.data.loader import Loader, Plan
@@ -102,8 +103,8 @@ def collect(
         images, rows, bad = decode_all(source, form, rows)
         broken = [f"{name} ({cause}: {detail})" for name, cause, detail in bad]
         counts = Counter(cause for _, cause, _ in bad)
-        causes = ", ".join(f"{count} {cause}" for cause, count in counts.items())
-        complain(broken, len(table.rows), max_bad_fraction, f"patches in {root} that cannot be used ({causes})")
+        what = f"patches in {root} that cannot be used ({in_words(counts)})"
+        complain(broken, len(table.rows), max_bad_fraction, what)
         memory, left_out = MemoryPatches(images, rows, table.lonlat), left_out + counts
     held_out = split.validation(table.lonlat[rows], [source.names[row] for row in rows.tolist()], source.held_out[rows])
     found = Collection(source, table.lonlat, form, rows[~held_out], rows[held_out], dict(left_out), memory)

@@ -17,7 +17,6 @@ from satclip.data.strips import find_strips, read_strips
 Array = NDArray[np.generic]
 GEO_KEYS, HIDDEN = 34735, 34734  # the tag of the coordinate system, and a free number beside it
 DTYPES = ("uint8", "uint16")
-TYPES = tuple(np.dtype(name) for name in DTYPES)
 # S2-100K's own loader leaves out files under 10 kB: those that are nearly nothing but no-data.
 LEAST_HELD = 0.05
 _IN_MEMORY = re.compile(r"'?(/vsimem/)?[-0-9a-f/]{36,}(\.tif)?'?[,:]? *")
@@ -69,7 +68,7 @@ def decode(
     def check(count: int, dtype: np.dtype[Any], shape: tuple[int, int]) -> None:
         if count != bands:
             raise BadPatchError("bands", f"{count} bands, not {bands}")
-        if dtype not in TYPES:
+        if dtype not in DTYPES:
             raise BadPatchError("dtype", f"values are {dtype}, not {' or '.join(DTYPES)}")
         if size is not None and shape != size:
             raise BadPatchError("size", f"{shape[0]} x {shape[1]} pixels, not {size[0]} x {size[1]}")

@@ -68,8 +68,10 @@ class _Worker:
 
     def number(self, storage: Any) -> int | None:
         """Which piece this is; None for one that will not be used again."""
-        places = [None if piece is None else piece.data_ptr() for piece in self.pieces]
-        return places.index(storage.data_ptr()) if storage.data_ptr() in places else None
+        for number, piece in enumerate(self.pieces):
+            if piece is not None and piece.data_ptr() == storage.data_ptr():
+                return number
+        return None
 
 
 _worker = _Worker()
@@ -83,7 +85,8 @@ class Returns:
     """
 
     def __init__(self, workers: int) -> None:
-        self.busy: Tensor = getattr(torch.zeros(workers * PIECES, dtype=torch.bool), "share_memory_")()  # noqa: B009
+        busy: Any = torch.zeros(workers * PIECES, dtype=torch.bool)
+        self.busy: Tensor = busy.share_memory_()
         self._held: set[int] = set()
 
     def enter_worker(self, worker: int) -> None:

@@ -41,11 +41,14 @@ class Form:
 
     def room(self, count: int) -> Array:
         """Memory for so many patches, [count, K, H, W] where K bands are decoded."""
-        return np.empty((count, len(self.read), *self.size), dtype=self.dtype)
+        return np.empty(self._shape(count), dtype=self.dtype)
 
     def batch(self, count: int) -> Tensor:
         """A tensor for so many patches, [count, K, H, W]."""
-        return batch_memory((count, len(self.read), *self.size), self.dtype)
+        return batch_memory(self._shape(count), self.dtype)
+
+    def _shape(self, count: int) -> tuple[int, ...]:
+        return count, len(self.read), *self.size
 
     def decode(self, data: bytes, out: Array) -> None:
         """Decode one patch into `out`, [K, H, W].

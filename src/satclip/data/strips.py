@@ -6,14 +6,15 @@ plain form goes to GDAL as before. TIFF revision 6.0 (Adobe, 1992) numbers the t
 
 import struct
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from threading import local
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from satclip.optional import optional
 
 Array = NDArray[np.generic]
 WIDTH, HEIGHT, BITS, COMPRESSION, FILL_ORDER, OFFSETS, SAMPLES = 256, 257, 258, 259, 266, 273, 277
@@ -99,16 +100,16 @@ def read_strips(data: bytes, strips: Strips, read: tuple[int, ...], out: Array) 
     """
     tools = _tools()
     assert tools is not None
-    decompress, undo_differences = tools
+    zstandard, kernels = tools
     view = memoryview(data)
     for position, target in zip(read, out, strict=True):
         offset, size = strips.offsets[position], strips.sizes[position]
-        found = decompress(view[offset : offset + size], target.nbytes)
+        found = _decompress(zstandard, view[offset : offset + size], target.nbytes)
         if len(found) != target.nbytes:
             raise OSError(f"band {position + 1} holds {len(found)} bytes, not {target.nbytes}")
         pixels = np.ndarray(strips.shape, strips.dtype, found)
         if strips.differences:
-            undo_differences(pixels, target)
+            kernels.undo_differences(pixels, target)
         else:
             target[:] = pixels
 
@@ -132,26 +133,25 @@ def _tags(data: bytes) -> dict[int, tuple[Any, ...]] | None:
     return found
 
 
-@lru_cache(maxsize=1)
-def _tools() -> tuple[Callable[[memoryview, int], bytes], Callable[[Array, Array], None]] | None:
-    """Decompress ZSTD and undo differences, both compiled; None where `satclip[fast]` is not installed."""
+def _tools() -> tuple[ModuleType, ModuleType] | None:
+    """What decompresses ZSTD and what undoes differences; None where `satclip[fast]` is not installed."""
+    zstandard, kernels = optional("zstandard"), optional("satclip.data.kernels")
+    return None if zstandard is None or kernels is None else (zstandard, kernels)
+
+
+def _decompress(zstandard: ModuleType, data: memoryview, expected: int) -> bytes:
+    """The content of a frame, no longer than `expected`.
+
+    Raises:
+        OSError: it is damaged, or claims to be of another length.
+    """
+    if not hasattr(_THREAD, "zstd"):
+        _THREAD.zstd = zstandard.ZstdDecompressor()
     try:
-        import zstandard
-
-        from satclip.data.kernels import undo_differences
-    except ImportError:
-        return None
-
-    def decompress(data: memoryview, expected: int) -> bytes:
-        if not hasattr(_THREAD, "zstd"):
-            _THREAD.zstd = zstandard.ZstdDecompressor()
-        try:
-            # Where a frame says how long its content is, memory for that is taken, whatever was asked for.
-            if (claimed := zstandard.frame_content_size(data)) not in (-1, expected):
-                raise OSError(f"a band claims to be {claimed} bytes, not {expected}")
-            found: bytes = _THREAD.zstd.decompress(data, max_output_size=expected)
-        except zstandard.ZstdError as error:
-            raise OSError(str(error)) from None
-        return found
-
-    return decompress, undo_differences
+        # Where a frame says how long its content is, memory for that is taken, whatever was asked for.
+        if (claimed := zstandard.frame_content_size(data)) not in (-1, expected):
+            raise OSError(f"a band claims to be {claimed} bytes, not {expected}")
+        found: bytes = _THREAD.zstd.decompress(data, max_output_size=expected)
+    except zstandard.ZstdError as error:
+        raise OSError(str(error)) from None
+    return found

@@ -8,7 +8,6 @@ at every degree. Whoever does it, float64 is within 1e-12.
 
 import os
 from functools import lru_cache
-from importlib import import_module
 from threading import Lock
 from types import ModuleType
 
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from satclip.harmonics.tables import HarmonicTables
 from satclip.harmonics.workspace import Workspace
+from satclip.optional import optional
 from satclip.sphere import unit_vectors
 
 try:
@@ -48,13 +48,9 @@ def many_harmonics(lonlat: Tensor, tables: HarmonicTables, calculation: str, dty
     return by_torch(lonlat, tables, dtype)
 
 
-@lru_cache(maxsize=1)
 def kernel() -> ModuleType | None:
     """Import the compiled loop, when there is something to compute; None without a numba that works here."""
-    try:
-        return import_module("satclip.harmonics.kernel")
-    except (ImportError, RuntimeError):  # not installed, not for this numpy, or nowhere to keep what it compiles
-        return None
+    return optional("satclip.harmonics.kernel")
 
 
 def by_numba(lonlat: Tensor, legendre_polys: int, calculation: str, dtype: torch.dtype) -> Tensor:
