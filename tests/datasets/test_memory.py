@@ -1,5 +1,6 @@
 """Memory that one batch after another lies in."""
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ COUNT = 40  # batches
 
 @pytest.fixture(autouse=True)
 def _none_spare(monkeypatch: pytest.MonkeyPatch) -> None:
+    gc.collect()  # what other tests have left in cycles would give its memory back in the middle of one of these
     monkeypatch.setattr(memory, "_spare", {})
 
 
