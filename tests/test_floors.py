@@ -13,6 +13,7 @@ FLOORS = {
     "ranks": 0,
     "optional": 0,
     "runs": 0,
+    "geography": 1,
     "data.bands": 0,
     "data.hashing": 0,
     "data.kernels": 0,

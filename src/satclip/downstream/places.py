@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from satclip.downstream.labels import Task, available_tasks
-from satclip.plots.grid import SOUTH
+from satclip.geography.land_grid import SOUTH
 from satclip.sphere import uniform_on_sphere
 
 _DRAWS = 6  # the land with labels is a quarter of the Earth
