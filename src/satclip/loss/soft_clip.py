@@ -123,17 +123,23 @@ class _Pull(torch.autograd.Function):
     def forward(
         ctx: Any, images: Tensor, locations: Tensor, units: Tensor, first: int, temperature: float, chunk: int
     ) -> Tensor:
-        count = len(images)
+        count, width = len(images), len(locations)
         own = slice(first, first + count)
+        ones = units.new_ones(width, 1)
+        right = torch.cat((units, ones), 1).T  # so that one product gives (<u_i, u_j> - 1) / T
+        left = torch.cat((units[own], -ones[own]), 1) / temperature
+        kernel_memory, sums_memory = (images.new_empty(min(chunk, count), width) for _ in range(2))
         others = images.new_empty(count)
         for rows in blocks(count, chunk):
-            torch.sum(_others(units, own, rows, temperature), 1, out=others[rows])
+            kernel = _others(left[rows], right, first + rows.start, kernel_memory)
+            torch.sum(kernel, 1, out=others[rows])
         share = 1 / (1 + others)  # of the picture itself in its own softmax
         shares = ranks.gather(share)
 
         to_images, to_locations = torch.empty_like(images), torch.zeros_like(locations)
         for rows in blocks(count, chunk):
-            soft = _others(units, own, rows, temperature).mul_(share[rows, None] + shares)
+            kernel = _others(left[rows], right, first + rows.start, kernel_memory)
+            soft = torch.add(share[rows, None], shares, out=sums_memory[: len(kernel)]).mul_(kernel)
             soft.diagonal(first + rows.start).copy_(-2 * others[rows] * share[rows])
             torch.mm(soft, locations, out=to_images[rows])
             to_locations.addmm_(soft.T, images[rows], alpha=-1)
@@ -149,9 +155,8 @@ class _Pull(torch.autograd.Function):
         return to_images * share, to_locations * share, None, None, None, None
 
 
-def _others(units: Tensor, own: slice, rows: slice, temperature: float) -> Tensor:
-    """exp((<u_i, u_j> - 1) / T) of some of the own rows against all, 0 on the diagonal: [rows, N]."""
-    some = units[own][rows]
-    kernel = torch.mm(some / temperature, units.T).sub_(1 / temperature).clamp_(min=FLOOR, max=0.0).exp_()
-    kernel.diagonal(own.start + rows.start).zero_()
+def _others(left: Tensor, right: Tensor, diagonal: int, memory: Tensor) -> Tensor:
+    """exp of the product of some rows, 0 on the diagonal: [rows, K], [K, N] -> [rows, N]."""
+    kernel = torch.mm(left, right, out=memory[: len(left)]).clamp_(min=FLOOR).exp_()
+    kernel.diagonal(diagonal).zero_()
     return kernel
