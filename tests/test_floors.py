@@ -22,6 +22,7 @@ FLOORS = {
     "retrieval": 1,
     "embedding": 1,
     "weights": 1,
+    "lightning_internals": 1,
     "data.index": 1,
     "data.split": 1,
     "data.augment": 1,
@@ -50,7 +51,7 @@ FLOORS = {
 ONLY = {
     "hydra": {"runs"},
     "omegaconf": {"runs"},
-    "lightning": {"training", "runs.run", "data.datamodule"},
+    "lightning": {"lightning_internals", "training", "runs.run", "data.datamodule"},
     "timm": {"vision"},
     "torchgeo": {"vision"},
     "webdataset": {"data"},

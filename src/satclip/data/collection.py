@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,11 @@ class Collection:
     val_rows: Tensor
     left_out: dict[str, int]
     memory: MemoryPatches | None = None
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of patches, by row."""
+        return self.source.names
 
     def train_loader(self, plan: Plan) -> Loader:
         """Shuffled batches of one size from `plan.start` on."""

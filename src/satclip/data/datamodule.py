@@ -12,13 +12,15 @@ from satclip.data.augment import Augmentation
 from satclip.data.bad import BadPatches, log_counts
 from satclip.data.bands import RGB, SENTINEL2_L2A, choose_bands
 from satclip.data.blue_marble import Recipe, write_blue_marble
-from satclip.data.collection import Collection, collect
+from satclip.data.collection import collect
 from satclip.data.loader import Loader, Plan
 from satclip.data.memory import Batch
-from satclip.data.resume import at_last_batch, enter_next_epoch, position, resumed
+from satclip.data.protocol import PlacedPatches
+from satclip.data.resume import contents, resumed
 from satclip.data.source import Streamed, Whereabouts
-from satclip.data.stream import StreamCollection, collect_stream
+from satclip.data.stream import collect_stream
 from satclip.data.table import Split
+from satclip.lightning_internals import at_last_batch, enter_next_epoch, position
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +98,9 @@ class S2DataModule(L.LightningDataModule):
         self.whereabouts = Whereabouts(self.root, patterns, hub, cache_gib, shuffle_window)
         self.batch_size, self.num_workers = batch_size, num_workers
         self.keep_in_memory, self.max_bad_fraction, self.seed = keep_in_memory, max_bad_fraction, seed
-        self._collection: Collection | StreamCollection | None = None
+        self._collection: PlacedPatches | None = None
         self._state: dict[str, Any] | None = None
+        self.resumed_at: tuple[int, int] | None = None  # the epoch and batch, where a checkpoint was restored
         self._bad: dict[bool, BadPatches] = {}
 
     @property
@@ -106,7 +109,7 @@ class S2DataModule(L.LightningDataModule):
         return len(self.bands.places)
 
     @property
-    def collection(self) -> Collection | StreamCollection:
+    def collection(self) -> PlacedPatches:
         """The patches and their division; there after `setup`."""
         if self._collection is None:
             raise RuntimeError("call setup() first")
@@ -188,7 +191,7 @@ class S2DataModule(L.LightningDataModule):
         return {"epoch": epoch, "batch": batch, "order": self._order()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there; `train_dataloader` checks that the order is still the same."""
+        """Resume there; `train_dataloader` checks that the order is still the same."""
         self._state = state_dict
 
     def _begin(self) -> tuple[int, int]:
@@ -198,13 +201,14 @@ class S2DataModule(L.LightningDataModule):
         if self._state is None:
             return self.trainer.current_epoch, 0
         enter_next_epoch(self.trainer)
-        return resumed(self._state, self._order())
+        self.resumed_at = resumed(self._state, self._order())
+        return self.resumed_at
 
     def _order(self) -> dict[str, int]:
-        """What the order of an epoch follows from, apart from the shards."""
-        samples = len(self.collection.train_rows)
+        """What the steps of an epoch follow from, apart from the shards."""
+        steps = 1 if self.trainer is None else self.trainer.accumulate_grad_batches
         mixed = {"batch_size": self.batch_size, "seed": self.seed, "shuffle_window": self.whereabouts.window}
-        return {**mixed, "samples": samples}
+        return {**mixed, **contents(self.collection.train_rows), "accumulate_grad_batches": steps}
 
     def _plan(self, start: tuple[int, int] = (0, 0)) -> Plan:
         """How this process gets its batches."""

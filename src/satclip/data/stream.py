@@ -159,6 +159,11 @@ class StreamCollection:
     left_out: dict[str, int] = field(default_factory=dict)  # nobody knows before the stream has been through
 
     @property
+    def names(self) -> Sequence[str]:
+        """Of patches, by row of the index."""
+        return self.index.names
+
+    @property
     def lonlat(self) -> Tensor:
         """Places by row of the index, float64 [N, 2] in degrees."""
         return self.index.lonlat
@@ -176,9 +181,9 @@ class StreamCollection:
         stream = Stream(self.urls, self.index, self.val_rows, self.form, plan, shuffle=False)
         return Loader(stream, None, min(plan.workers, len(stream)))
 
-    def sample(self, number: int, seed: int) -> Batch:
-        """The first `number` validation samples; `seed` has no say in a stream."""
-        plan = Plan(batch_size=min(number, len(self.val_rows)), seed=seed, window=1, workers=0)
+    def sample(self, count: int, seed: int) -> Batch:
+        """The first `count` validation samples; `seed` has no say in a stream."""
+        plan = Plan(batch_size=min(count, len(self.val_rows)), seed=seed, window=1, workers=0)
         return next(iter(Stream(self.urls, self.index, self.val_rows, self.form, plan, shuffle=False)))
 
 

@@ -1,7 +1,9 @@
-"""Which checkpoint to go on from."""
+"""Which checkpoint to resume from, and by which command."""
 
 import logging
 import pickle
+import shlex
+import sys
 import zipfile
 from pathlib import Path
 
@@ -48,3 +50,21 @@ def step_of(path: Path) -> int:
     if missing:
         raise ValueError(f"{path} holds no {', '.join(missing)}, so no training can go on from it")
     return int(checkpoint["global_step"])
+
+
+def other_run(checkpoint: Path, folder: Path) -> Path | None:
+    """The folder of the run that a checkpoint is of, where that is not `folder`."""
+    run = checkpoint.resolve().parent.parent
+    return None if folder.resolve() in checkpoint.resolve().parents else run
+
+
+def command(folder: Path) -> str:
+    """The command line of this process, with what has it resume in `folder`."""
+    several = bool({"-m", "--multirun"} & set(sys.argv[1:]))  # a sweep resumes by being called again, with its folder
+    here, replaced = (
+        (f"hydra.sweep.dir={folder.parent}", ("hydra.sweep.dir=",))
+        if several
+        else (f"hydra.run.dir={folder} ckpt_path=auto", ("hydra.run.dir=", "ckpt_path="))
+    )
+    kept = [option for option in sys.argv if not option.lstrip("+").startswith(replaced)]
+    return " ".join(["python", *map(shlex.quote, kept), here])

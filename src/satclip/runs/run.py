@@ -19,8 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 from satclip import ranks
 from satclip.data.datamodule import S2DataModule
 from satclip.runs import environment, outcome
-from satclip.runs.resume import newest_readable, step_of
+from satclip.runs.resume import command, newest_readable, other_run, step_of
 from satclip.training.csvlog import CsvLogger
+from satclip.training.keeping import Resumable, unfinished
 from satclip.training.loggers import closing_wandb, forget_wandb_run
 from satclip.training.module import ContrastiveModule
 from satclip.training.norms import GlobalBatchNorm
@@ -51,7 +52,10 @@ def train(config: DictConfig) -> dict[str, float]:
     if config.compile:
         model.compile_towers()
     callbacks: list[L.Callback] = [instantiate(node) for node in config.callbacks.values()]
-    loggers = connect(config.logger, step)
+    for callback in callbacks:
+        if isinstance(callback, Resumable):
+            callback.command = command(folder)
+    loggers = connect(config.logger, step, checkpoint, folder)
     plugins = [AtomicCheckpointIO(), GlobalBatchNorm()]
     trainer: L.Trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers or False, plugins=plugins)
     with closing_wandb(loggers):
@@ -65,12 +69,15 @@ def train(config: DictConfig) -> dict[str, float]:
                 restore_best(model, trainer)
                 report: FinalReport = instantiate(config.report)
                 metrics |= report(model.model, data, folder, loggers, step=trainer.global_step)
-            outcome.finish(folder, metrics)
+            if reason := unfinished(trainer):
+                log.warning("not complete, hence no %s: %s; to resume: %s", outcome.METRICS, reason, command(folder))
+            else:
+                outcome.finish(folder, metrics)
     return metrics
 
 
 def begin(folder: Path, checkpoint: str | None) -> tuple[Path | None, int]:
-    """The checkpoint to go on from, and its step; (None, 0) to begin anew.
+    """The checkpoint to resume from, and its step; (None, 0) to begin anew.
 
     Raises:
         FileNotFoundError: the checkpoint asked for is not there.
@@ -82,9 +89,17 @@ def begin(folder: Path, checkpoint: str | None) -> tuple[Path | None, int]:
     found = None
     if checkpoint == "auto":
         found = newest_readable(folder)
-        log.info("going on from %s, step %d" if found else "no checkpoint under %s: a new run", *(found or [folder]))
     elif checkpoint is not None:
         found = Path(checkpoint), step_of(Path(checkpoint))
+    if found:
+        log.info("resuming from %s, step %d", *found)
+    elif checkpoint is not None:
+        log.info("no checkpoint under %s: a new run", folder)
+    if found and other_run(found[0], folder):
+        log.warning(
+            "%s is of another run: this one is written to %s, and begins with that one's best checkpoint and CSV",
+            found[0], folder,
+        )  # fmt: skip
     if environment.rank() == 0:
         outcome.begin(folder)
         if found is None:
@@ -92,12 +107,12 @@ def begin(folder: Path, checkpoint: str | None) -> tuple[Path | None, int]:
     return found or (None, 0)
 
 
-def connect(nodes: DictConfig, step: int) -> list[Logger]:
-    """The loggers that can be had, ready to go on at `step`."""
+def connect(nodes: DictConfig, step: int, checkpoint: Path | None, folder: Path) -> list[Logger]:
+    """The loggers that can be had, ready to resume at the step of a checkpoint."""
     loggers: list[Logger] = [logger for node in nodes.values() if (logger := instantiate(node)) is not None]
     for logger in loggers:
         if isinstance(logger, CsvLogger) and environment.rank() == 0:
-            logger.go_on_at(step)
+            logger.resume_at(step, None if checkpoint is None else other_run(checkpoint, folder))
     return loggers
 
 
@@ -117,8 +132,13 @@ def check(config: DictConfig) -> None:
     """Refuse what composes but cannot mean anything.
 
     Raises:
-        ValueError: an encoding without degrees was given `legendre_polys`.
+        ValueError: an encoding without degrees was given `legendre_polys`, or a training without end a schedule that
+            needs one.
     """
+    endless = all(limit in (None, -1) for limit in (config.trainer.max_epochs, config.trainer.max_steps))
+    if config.scheduler is not None and endless:
+        nothing = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        instantiate(config.scheduler)(nothing, total_steps=None)
     encoding = config.le_type["_target_"].rsplit(".", 1)[-1]
     if "legendre_polys" in config.le_type and encoding != "SphericalHarmonics":
         raise ValueError(
@@ -164,9 +184,9 @@ def explain(error: BaseException) -> str | None:
         trace = trace.tb_next
     raised_here = trace is not None and trace.tb_frame.f_code.co_filename.startswith(PACKAGE)
     if isinstance(error, OSError) and error.errno in FULL:
-        return f"{error}; make room and go on with ckpt_path=auto: the checkpoints saved so far are whole"
+        return f"{error}; make room and resume with ckpt_path=auto: the checkpoints saved so far are whole"
     if isinstance(error, RuntimeError) and any(sign in str(error) for sign in DEAD_PEER):
-        return "another rank of this run has died; its last words are above or in its log. ckpt_path=auto goes on"
+        return "another rank of this run has died; its last words are above or in its log. ckpt_path=auto resumes it"
     if raised_here and isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)):
         return str(error)
     return None

@@ -35,6 +35,10 @@ class SamplesPerSecond(L.Callback):
         self._samples = 0
         self._since = 0.0
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock: a run that resumes in mid-epoch begins none."""
+        self._restart()
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock."""
         self._restart()
