@@ -1,11 +1,13 @@
 """At whatever moment a run stops, it resumes to the same weights, optimiser state and logged lines, bit for bit."""
 
 import importlib.util
+import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +17,10 @@ from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
 from satclip.data.datamodule import S2DataModule
-from satclip.data.index import write_index
+from satclip.data.index import read_index, write_index
 from satclip.data.shards import write_shard
+from satclip.data.stream import collect_stream
+from satclip.data.table import Split
 from satclip.sphere import uniform_on_sphere
 
 PLACE = Affine(10, 0, 500_000, 0, -10, 5_000_000)
@@ -78,6 +82,22 @@ def test_a_run_that_is_stopped_again_and_again_is_the_run_that_was_not(
 ) -> None:
     moments.hurt_and_resume(data, tmp_path, fault, accumulate, interval)
     assert moments.differences(tmp_path, whole(accumulate, interval)) == []
+
+
+@pytest.mark.filterwarnings("ignore:Your `IterableDataset` has `__len__` defined")
+def test_a_nan_on_a_stream_is_traced_to_its_samples(root: Path, data: S2DataModule, tmp_path: Path) -> None:
+    from injections import NanAt
+
+    stream = copy(data)
+    index = read_index(root / "index.csv")
+    stream._collection = collect_stream(
+        [f"file:{root}/shard-000.tar"], index, bands=data.bands, split=Split("random", 0.2, 5.0)
+    )
+    with pytest.raises(FloatingPointError, match=r"the loss is nan at step 3 .* its 4 samples are listed in"):
+        moments.fit(stream, tmp_path, NanAt(3))
+    found = json.loads((tmp_path / "nan_batch.json").read_text())["samples"]
+    assert [sample["name"] for sample in found] == [index.names[sample["id"]] for sample in found]
+    assert not (tmp_path / "checkpoints" / "last.ckpt").exists()
 
 
 @pytest.mark.slow
