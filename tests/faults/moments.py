@@ -151,11 +151,10 @@ def moments(fault: str, interval: float) -> list[Moment]:
     }[fault]
 
 
-def hurt_and_resume(data: S2DataModule, folder: Path, fault: str, accumulate: int, interval: float) -> None:
+def hurt_and_resume(data: S2DataModule, folder: Path, fault: str, at: Sequence[Moment], **options: Any) -> None:
     """Run to the end past all the moments of a fault."""
-    options = {"accumulate_grad_batches": accumulate, "val_check_interval": interval}
     every = 2 if fault == "kill" else None
-    for moment in moments(fault, interval):
+    for moment in at:
         hurt = Hurt(fault, moment)
         try:
             trainer = fit(data, folder, hurt, every=every, **options)
@@ -209,7 +208,8 @@ def main(root: Path, folder: Path, chosen: Sequence[tuple[str, int, float]] = PR
         if not (whole / "checkpoints").exists():
             fit(data, whole, accumulate_grad_batches=accumulate, val_check_interval=interval)
         cut = folder / f"{fault}-{accumulate}-{interval}"
-        hurt_and_resume(data, cut, fault, accumulate, interval)
+        options = {"accumulate_grad_batches": accumulate, "val_check_interval": interval}
+        hurt_and_resume(data, cut, fault, moments(fault, interval), **options)
         torch.distributed.barrier()
         if found := differences(cut, whole):
             raise SystemExit(f"{cut.name}: {found}")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from copy import copy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,8 +81,29 @@ def whole(data: S2DataModule, tmp_path_factory: pytest.TempPathFactory) -> Calla
 def test_a_run_that_is_stopped_again_and_again_is_the_run_that_was_not(
     fault: str, accumulate: int, interval: float, data: S2DataModule, whole: Callable[..., Path], tmp_path: Path
 ) -> None:
-    moments.hurt_and_resume(data, tmp_path, fault, accumulate, interval)
+    options = {"accumulate_grad_batches": accumulate, "val_check_interval": interval}
+    moments.hurt_and_resume(data, tmp_path, fault, moments.moments(fault, interval), **options)
     assert moments.differences(tmp_path, whole(accumulate, interval)) == []
+
+
+@pytest.mark.parametrize("fault", ["signal", "kill"])
+@pytest.mark.parametrize(
+    ("options", "at"),
+    [
+        ({"check_val_every_n_epoch": 2}, [("train", 0, 13), ("train", 1, 2), ("validation", 1, 14)]),
+        ({"check_val_every_n_epoch": None, "val_check_interval": 9}, [("validation", 0, 9), ("validation", 1, 4)]),
+        ({"max_steps": 6, "accumulate_grad_batches": 4, "max_epochs": -1}, [("train", 0, 9), ("train", 1, 5)]),
+        ({"max_steps": 12, "val_check_interval": 4}, [("validation", 0, 4), ("validation", 0, 12)]),
+        ({"max_steps": 14, "max_epochs": 3}, [("train", 0, 13), ("validation", 0, 14)]),
+    ],
+    ids=["every second epoch", "across epochs", "steps alone", "last step in mid-epoch", "last step of an epoch"],
+)
+def test_so_is_one_of_other_lengths_and_intervals(
+    options: dict[str, Any], at: list[Any], fault: str, data: S2DataModule, tmp_path: Path
+) -> None:
+    moments.fit(data, tmp_path / "whole", **options)
+    moments.hurt_and_resume(data, tmp_path / "cut", fault, at, **options)
+    assert moments.differences(tmp_path / "cut", tmp_path / "whole") == []
 
 
 @pytest.mark.filterwarnings("ignore:Your `IterableDataset` has `__len__` defined")

@@ -63,7 +63,7 @@ class Loader(DataLoader[Batch]):
         return map(partial(self.returns.watch, copied=self.pin_memory), super().__iter__())
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: where to go on is kept by the datamodule."""
+        """Nothing: where to resume is kept by the datamodule."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -172,7 +172,7 @@ class StreamCollection:
         """Mixed batches without regard to what came before."""
         check_batch_size(plan.batch_size, len(self.train_rows), plan.world_size)
         if plan.start[1]:
-            log.warning("a stream cannot go on in the middle of an epoch: it begins another pass")
+            log.warning("a stream cannot resume in the middle of an epoch: it begins another pass")
         stream = Stream(self.urls, self.index, self.train_rows, self.form, plan, shuffle=True)
         return Loader(stream, None, min(plan.workers, len(stream)))
 

@@ -87,6 +87,6 @@ def _in_own_process(config: DictConfig, script: str, job: Sequence[str]) -> dict
     if code > 128:
         sys.exit(code)  # told to stop
     metrics = outcome.metrics_of(Path(config.output_dir))
-    if code or metrics is None:
+    if code:
         raise RuntimeError(f"the job in {config.output_dir} ended with code {code}; its messages are above")
-    return metrics
+    return metrics or {}  # none where trainer.max_time ended it

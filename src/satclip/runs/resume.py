@@ -8,6 +8,8 @@ import zipfile
 from pathlib import Path
 
 import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 
 log = logging.getLogger(__name__)
 NEEDED = ("state_dict", "optimizer_states", "loops", "global_step")
@@ -16,7 +18,7 @@ NEEDED = ("state_dict", "optimizer_states", "loops", "global_step")
 def newest_readable(folder: Path) -> tuple[Path, int] | None:
     """The checkpoint under `folder` that was written last and is whole, and its step; None where there is none.
 
-    A damaged one is stepped over with a warning.
+    A damaged one is skipped with a warning.
     """
     written = [(path.stat().st_mtime_ns, path) for path in folder.rglob("*.ckpt")]
     for _, path in sorted(written, reverse=True):
@@ -28,7 +30,7 @@ def newest_readable(folder: Path) -> tuple[Path, int] | None:
 
 
 def step_of(path: Path) -> int:
-    """The number of optimiser steps behind a checkpoint that a training can go on from.
+    """The number of optimiser steps behind a checkpoint that a training can resume from.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -48,7 +50,7 @@ def step_of(path: Path) -> int:
         raise ValueError(f"{path} is damaged ({error})") from error
     missing = [name for name in NEEDED if name not in checkpoint]
     if missing:
-        raise ValueError(f"{path} holds no {', '.join(missing)}, so no training can go on from it")
+        raise ValueError(f"{path} holds no {', '.join(missing)}, so no training can resume from it")
     return int(checkpoint["global_step"])
 
 
@@ -60,7 +62,7 @@ def other_run(checkpoint: Path, folder: Path) -> Path | None:
 
 def command(folder: Path) -> str:
     """The command line of this process, with what has it resume in `folder`."""
-    several = bool({"-m", "--multirun"} & set(sys.argv[1:]))  # a sweep resumes by being called again, with its folder
+    several = HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN  # its jobs resume by themselves
     here, replaced = (
         (f"hydra.sweep.dir={folder.parent}", ("hydra.sweep.dir=",))
         if several

@@ -82,7 +82,7 @@ def begin(folder: Path, checkpoint: str | None) -> tuple[Path | None, int]:
     Raises:
         FileNotFoundError: the checkpoint asked for is not there.
         FileExistsError: the folder holds a run that this one would write over.
-        ValueError: the checkpoint is damaged, or no training can go on from it.
+        ValueError: the checkpoint is damaged, or no training can resume from it.
     """
     if environment.rank() == 0:
         outcome.refuse_another(folder, checkpoint)
