@@ -18,7 +18,6 @@ APART = (
     "trainer.max_epochs",
 )
 AT_THE_START = ("temperature", "loss.bias", "vision.weights")  # what a checkpoint has instead
-OF_THE_SPLIT = ("dataset.split", "dataset.val_fraction", "dataset.split_degrees")
 ABSENT = "not given"
 
 
@@ -37,8 +36,6 @@ def report_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         log.warning("from here on with other options than the checkpoint's: %s", _in_words(taken))
     if without:
         log.warning("without effect, since what they begin with is in the checkpoint: %s", _in_words(without))
-    if any(_below(name, OF_THE_SPLIT) for name in taken):
-        log.warning("places that were trained on may be among the validation's now: do not compare val/* with before")
 
 
 def _flat(node: Mapping[str, Any], above: str = "") -> dict[str, Any]:
