@@ -19,8 +19,9 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from satclip.data.bands import SENTINEL2_L2A
-from satclip.data.decode import BadPatchError, decode, decoding
+from satclip.data.decode import decode, decoding
 from satclip.data.doctor import Report, check
+from satclip.data.geotiff import BadPatchError
 from satclip.data.hashing import shuffled
 from satclip.data.source import Source
 from satclip.plots.projection import project

@@ -17,6 +17,7 @@ FLOORS = {
     "data.hashing": 0,
     "data.kernels": 0,
     "data.memory": 0,
+    "data.names": 0,
     "harmonics": 1,
     "loss": 1,
     "retrieval": 1,

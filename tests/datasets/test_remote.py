@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from satclip.data import transport
+from satclip.data import web
 from satclip.data.datamodule import S2DataModule
 from satclip.data.loader import Plan
 from satclip.data.remote import CachedShards
 from satclip.data.shards import INDEX_SUFFIX, Shards
 from satclip.data.source import Whereabouts
-from satclip.data.transport import fetch, fetch_part, opened
+from satclip.data.transport import Command, fetch, opened
+from satclip.data.web import fetch_part
 
 MakeShards = Callable[..., Path]
 SIZES = (9, 11, 3, 17)
@@ -86,12 +87,12 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(transport, "_wait", lambda *_: None)
-    monkeypatch.setattr(transport, "_pools", {})
+    monkeypatch.setattr(web, "_wait", lambda *_: None)
+    monkeypatch.setattr(web, "_pools", {})
     (tmp_path / "www").mkdir()
     site = Server(tmp_path / "www")
     yield site
-    for pool in transport._pools.values():
+    for pool in web._pools.values():
         pool.clear()
     site.http.shutdown()
     site.http.server_close()
@@ -137,7 +138,7 @@ def test_a_server_that_always_breaks_at_once_is_given_up(server: Server, blob: b
 def test_a_stalled_answer_is_asked_for_again(
     server: Server, blob: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "TIMEOUT", 0.3)
+    monkeypatch.setattr(web, "TIMEOUT", 0.3)
     server.stall = 1.0
     fetch(f"{server.url}/blob", tmp_path / "blob")
     assert (tmp_path / "blob").read_bytes() == blob
@@ -147,7 +148,7 @@ def test_a_stalled_answer_is_asked_for_again(
 def test_a_server_that_is_slow_but_never_silent_is_waited_for(
     server: Server, blob: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "TIMEOUT", 0.5)
+    monkeypatch.setattr(web, "TIMEOUT", 0.5)
     server.pause = 0.1  # eleven times
     fetch(f"{server.url}/blob", tmp_path / "blob")
     assert (tmp_path / "blob").read_bytes() == blob
@@ -193,10 +194,10 @@ def test_parts_come_from_anywhere_and_end_at_the_end(server: Server, blob: bytes
 
 
 def test_a_command_is_read_through_its_pipe_and_its_failure_told(blob: bytes, server: Server, tmp_path: Path) -> None:
-    fetch(f"pipe:cat {server.root}/blob", tmp_path / "blob")
+    fetch(Command(f"pipe:cat {server.root}/blob"), tmp_path / "blob")
     assert (tmp_path / "blob").read_bytes() == blob
     with pytest.raises(OSError, match=r"ended with 3"):
-        fetch("pipe:echo some; exit 3", tmp_path / "other")
+        fetch(Command("pipe:echo some; exit 3"), tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
@@ -297,8 +298,11 @@ def test_an_index_in_memory_of_the_whole_is_not_needed_twice(
     _, urls = serve(server, make_shards)
     module(tmp_path / "far", urls=urls)
     server.asked.clear()
-    CachedShards(urls, tmp_path / "far" / "cache", 1.0)
+    CachedShards(urls, tmp_path / "far" / "cache", 1.0, renew=False)
     assert not server.asked
+    server.sent = 0
+    CachedShards(urls, tmp_path / "far" / "cache", 1.0)
+    assert server.sent == len(urls)  # a byte of each, to learn whether it has changed
 
 
 def test_places_come_from_the_index_above_the_shards(server: Server, make_shards: MakeShards, tmp_path: Path) -> None:

@@ -21,9 +21,10 @@ from satclip.data.examine import BandFigures, Facts, examine
 from satclip.data.folder import Folder
 from satclip.data.index import INDEX, Index, join, read_index
 from satclip.data.rewrite import MANIFEST
-from satclip.data.shards import INDEX_SUFFIX, Members, Shards, members, scan
+from satclip.data.shards import Shards, members
 from satclip.data.source import Source
 from satclip.data.table import OLD_MIRROR
+from satclip.data.tar_index import INDEX_SUFFIX, Members, scan
 from satclip.sphere import bad_lonlat, great_circle_km
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 from rasterio.warp import transform
 
-from satclip.data.decode import DTYPES, LEAST_HELD, plainly, share_held
+from satclip.data.decode import LEAST_HELD, plainly, share_held
+from satclip.data.geotiff import BadPatchError, band_count, check_claims, check_scales, clear_invalid, read_pixels
 
 Figures = NDArray[np.float64]
 
@@ -20,7 +21,7 @@ class Facts:
     """What was found in one patch.
 
     Attributes:
-        cause: why it cannot be used (missing, unreadable, bands, dtype, empty), or None.
+        cause: why it cannot be used (missing, unreadable, bands, dtype, size, scaled, empty), or None.
         detail: that in words.
         form: (bands, rows, columns, type).
         digest: of the pixels; patches of equal digest are duplicates.
@@ -72,18 +73,24 @@ def examine(data: bytes, bands: int) -> Facts:
     """Look at a GeoTIFF that should hold so many bands."""
     if not data:
         return Facts("missing", "of no bytes")
+    form: tuple[int, int, int, str] | None = None
+    centre, reach = None, 0.0
     try:
         with MemoryFile(data) as file, file.open(driver="GTiff", sharing=False) as source:
-            form = (source.count, source.height, source.width, str(source.dtypes[0]))
+            count = band_count(source, bands)
+            form = (count, source.height, source.width, str(source.dtypes[0]))
             centre, reach = _centre(source)
-            if source.count != bands:
-                return Facts("bands", f"{source.count} bands, not {bands}", form, centre=centre, reach_km=reach)
-            if form[3] not in DTYPES:
-                return Facts("dtype", f"values are {form[3]}", form, centre=centre, reach_km=reach)
-            pixels, nothing = source.read(), source.nodata
+            if count != bands:
+                raise BadPatchError("bands", f"{count} bands, not {bands}")
+            check_claims(bands, form[3], (source.height, source.width))
+            check_scales(source, bands)
+            pixels, nodata = read_pixels(source, bands, range(bands)), source.nodata
+    except BadPatchError as error:
+        return Facts(error.cause, str(error), form, centre=centre, reach_km=reach)
     except (RasterioError, OSError, MemoryError) as error:
         return Facts("unreadable", plainly(error))
-    held = share_held(pixels, nothing)
+    clear_invalid(pixels, nodata)
+    held = share_held(pixels, None)
     if held < LEAST_HELD:
         return Facts("empty", f"{1 - held:.0%} of the pixels are zero or no-data", form, centre=centre, reach_km=reach)
     flat = pixels.reshape(len(pixels), -1).astype(np.float64)

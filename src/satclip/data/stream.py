@@ -18,11 +18,11 @@ from itertools import count
 import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
-from webdataset.tariterators import group_by_keys, tar_file_iterator
 
 from satclip.data.bad import Complaint
 from satclip.data.bands import Bands
-from satclip.data.decode import BadPatchError, decoding
+from satclip.data.decode import decoding
+from satclip.data.geotiff import BadPatchError
 from satclip.data.hashing import hashed, shuffled
 from satclip.data.index import Index
 from satclip.data.loader import Loader, Plan
@@ -30,6 +30,7 @@ from satclip.data.memory import Batch
 from satclip.data.order import check_batch_size, part
 from satclip.data.patches import Form, form_of
 from satclip.data.table import Split
+from satclip.data.tar_index import name_in_tar
 from satclip.data.transport import opened
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Stream(IterableDataset[Batch]):
             OSError: there is hardly one among a great many.
         """
         rows: list[int] = []
+        sizes: list[tuple[int, int]] = []
         images = self.form.batch(self.batch_size)
         pixels = images.numpy()
         bad: list[Complaint] = []
@@ -83,14 +85,14 @@ class Stream(IterableDataset[Batch]):
             while len(rows) < self.batch_size:
                 row, data = next(samples)
                 try:
-                    self.form.decode(data, pixels[len(rows)])
+                    sizes.append(self.form.decode(data, pixels[len(rows)]))
                     rows.append(row)
                 except BadPatchError as error:
                     bad.append((self.names[row], error.cause, str(error)))
                     if len(bad) > 100 * self.batch_size:
                         raise OSError(f"{len(bad)} bad patches and {len(rows)} good ones, the last: {error}") from None
         ids = torch.tensor(rows)
-        return {"image": images, "lonlat": self.lonlat[ids], "id": ids, "bad": bad}
+        return {"image": images, "lonlat": self.lonlat[ids], "id": ids, "bad": bad, **self.form.extent(sizes)}
 
     def _samples(self, reader: int) -> Iterator[tuple[int, bytes]]:
         """Rows and GeoTIFFs without end, in training mixed within a buffer."""
@@ -131,7 +133,7 @@ class Stream(IterableDataset[Batch]):
 
 
 def patches_of(url: str) -> Iterator[tuple[str, bytes]]:
-    """Names and GeoTIFFs of a shard, front to back.
+    """Names and GeoTIFFs of a shard, front to back; the same ones as by offset.
 
     Raises:
         OSError: it cannot be opened, or breaks off.
@@ -139,11 +141,11 @@ def patches_of(url: str) -> Iterator[tuple[str, bytes]]:
     """
     with opened(url) as stream:
         try:
-            for sample in group_by_keys({**file, "__url__": url} for file in tar_file_iterator(stream)):
-                for suffix in ("tif", "tiff"):
-                    if suffix in sample:
-                        yield f"{sample['__key__'].rsplit('/', 1)[-1]}.{suffix}", sample[suffix]
-        except tarfile.TarError as error:
+            with tarfile.open(fileobj=stream, mode="r|") as tar:
+                for member in tar:
+                    if (name := name_in_tar(member)) is not None and (file := tar.extractfile(member)) is not None:
+                        yield name, file.read()
+        except (tarfile.TarError, MemoryError, OverflowError, EOFError) as error:
             raise ValueError(f"{url} is not a readable tar: {error}") from None
 
 
@@ -182,7 +184,9 @@ class StreamCollection:
         return next(iter(Stream(self.urls, self.index, self.val_rows, self.form, plan, shuffle=False)))
 
 
-def collect_stream(urls: Sequence[str], index: Index, *, bands: Bands, split: Split) -> StreamCollection:
+def collect_stream(
+    urls: Sequence[str], index: Index, *, bands: Bands, split: Split, least: int = 1
+) -> StreamCollection:
     """Look at the first patches of the stream and split the index.
 
     Raises:
@@ -194,7 +198,7 @@ def collect_stream(urls: Sequence[str], index: Index, *, bands: Bands, split: Sp
         "repeat patches and leave others out, and a restart does not repeat it; dataset.cache_gib=50 mends all of that"
     )
     first = [data for (_, data), _ in zip(patches_of(urls[0]), range(3), strict=False)]
-    form = form_of(first, [f"patch {number} of {urls[0]}" for number in range(len(first))], bands)
+    form = form_of(first, [f"patch {number} of {urls[0]}" for number in range(len(first))], bands, least)
     held_out = split.validation(index.lonlat, index.names, torch.zeros(len(index.names), dtype=torch.bool))
     rows = torch.arange(len(index.names))
     return StreamCollection(urls, index, form, rows[~held_out], rows[held_out])
