@@ -16,7 +16,7 @@ FLOORS = {
     "data.bands": 0,
     "data.hashing": 0,
     "data.kernels": 0,
-    "data.memory": 0,
+    "data.memory": 1,
     "data.names": 0,
     "harmonics": 1,
     "loss": 1,
