@@ -129,7 +129,8 @@ def _rows(text: str, separator: str, width: int, path: Path) -> Iterator[tuple[i
                 )
             yield line, row
     except csv.Error as error:
-        raise ValueError(f"{path}, line {before + 1}: {error}; mend or remove the line") from None
+        what = "a quote is not closed on its line" if "end of data" in str(error) else str(error)
+        raise ValueError(f"{path}, line {before + 1}: {what}; mend or remove the line") from None
 
 
 def _degrees(text: str, separator: str) -> float:
