@@ -108,10 +108,8 @@ def test_what_trains_is_the_same_from_a_folder_and_from_shards(folder: Path, tmp
             val_fraction=0.3, keep_in_memory=memory, max_bad_fraction=0.0,
         )  # fmt: skip
         data.setup()
-        parts = []
-        for loader in (data.train_dataloader(), data.val_dataloader()):
-            parts.append({(int(b["image"][0, 0, 0, 0]), *b["lonlat"][0].tolist()) for b in loader})
-        seen.append(parts)
+        loaders = (data.train_dataloader(), data.val_dataloader())
+        seen.append([{(int(b["image"][0, 0, 0, 0]), *b["lonlat"][0].tolist()) for b in loader} for loader in loaders])
     assert seen[0] == seen[1]
     assert set().union(*seen[0]) == {(n + 1, 2.0 * n, float(n)) for n in range(len(FILES))}
 

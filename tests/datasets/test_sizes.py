@@ -1,4 +1,4 @@
-"""Patches of other types and sizes than Sentinel-2's train; what is larger or smaller than most is cropped where it can be."""
+"""Patches of other types and sizes than Sentinel-2's train; sizes that differ are cropped where the crop fits."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +11,11 @@ import torch
 from satclip.data.augment import Augmentation
 from satclip.data.datamodule import S2DataModule
 from satclip.data.decode import decode
-from satclip.data.index import write_index
+from satclip.data.index import read_index, write_index
+from satclip.data.loader import Plan
 from satclip.data.patches import Form
 from satclip.data.shards import write_shard
 from satclip.data.stream import collect_stream
-from satclip.data.index import read_index
-from satclip.data.loader import Plan
 
 Encode = Callable[..., bytes]
 BANDS = ["a", "b", "c"]
@@ -126,7 +125,7 @@ def test_the_compiled_loop_and_torch_crop_alike_where_sizes_differ(monkeypatch: 
     monkeypatch.setattr("satclip.data.augment._kernel", lambda: None)
     other, _ = augmentation.train(*given, seed=1, epoch=2, sizes=sizes)
     assert torch.equal(one, other)
-    with pytest.raises(ValueError, match="cannot be cropped to dataset.image_size=6"):
+    with pytest.raises(ValueError, match=r"cannot be cropped to dataset.image_size=6"):
         augmentation.validation(raw, torch.tensor([[5, 9]] * 16))
 
 
