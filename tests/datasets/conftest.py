@@ -82,6 +82,8 @@ class Server:
         self.leads: dict[str, str] = {}  # names of files, and where it sends who asks for them
         self.says: dict[str, str] = {}  # headers, whatever is true
         self.tokens: list[str | None] = []  # that it was given
+        self.paths: list[str] = []  # host and file, in the same order
+        self.refuse = 0  # with this status
         self.asked: Counter[str] = Counter()
         self.sent = 0
         self.http = QuietServer(("127.0.0.1", 0), partial(Handler, self))
@@ -101,6 +103,12 @@ class Handler(BaseHTTPRequestHandler):
         site, path = self.site, self.site.root / self.path.lstrip("/")
         site.asked[path.name] += 1
         site.tokens.append(self.headers.get("Authorization"))
+        site.paths.append(f"{self.headers.get('Host')} {path.name} {len(site.paths)}")
+        if site.refuse:
+            self.send_response(site.refuse)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if path.name in site.leads:
             self.send_response(302)
             self.send_header("Location", site.leads[path.name])

@@ -2,7 +2,7 @@
 
 import json
 import tarfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any
 
@@ -45,13 +45,16 @@ def members_of(text: str) -> tuple[Members, Any]:
         kept = json.loads(text)
         if kept.get("version") != VERSION:
             raise ValueError(f"the index is of version {kept.get('version')!r}, not {VERSION}")
-        found = Members(**kept["members"])
+        columns = kept["members"]
+        found = Members(*(columns.pop(each.name) for each in fields(Members)))
+        if columns:
+            raise ValueError(f"the index has columns of another kind: {', '.join(columns)}")
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"no index of a shard: {type(error).__name__} {error}") from None
-    columns = (found.names, found.offsets, found.sizes, found.longitudes, found.latitudes)
-    if not all(isinstance(column, list) and len(column) == len(found.names) for column in columns):
+    held = (found.names, found.offsets, found.sizes, found.longitudes, found.latitudes)
+    if not all(isinstance(column, list) and len(column) == len(found.names) for column in held):
         raise ValueError("the columns of the index differ in length")
-    for name, offset, size in zip(*columns[:3], strict=True):
+    for name, offset, size in zip(*held[:3], strict=True):
         whole = type(offset) is int and type(size) is int and offset >= BLOCK and 0 <= size <= MOST_BYTES
         if not isinstance(name, str) or name != patch_name(name) or not is_patch(name) or not whole:
             raise ValueError(f"the index names {name!r} at {offset!r} of {size!r} bytes")
