@@ -3,7 +3,7 @@
     python scripts/fetch_s2_100k.py                      # to data/s2_100k
     python scripts/fetch_s2_100k.py --root /scratch/s2 --workers 16
 
-Interrupted, it goes on where it stopped. Every shard is checked against the hub's checksum, and the data appear under
+Interrupted, it resumes where it stopped. Every shard is checked against the hub's checksum, and the data appear under
 ROOT only when all of them are there and right.
 """
 

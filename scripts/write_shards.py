@@ -4,7 +4,7 @@
     python scripts/write_shards.py data/s2_100k data/without_africa --split continent --continent Africa
 
 Train and validation lie in shards of their own; `dataset.root=OUT dataset.split=stored` trains on them as they are.
-A run that was interrupted goes on where it stopped.
+A run that was interrupted resumes where it stopped.
 """
 
 import argparse
@@ -94,7 +94,7 @@ def main() -> None:
     size = sum(shard["bytes"] for shard in manifest["shards"])
     print(
         f"{options.target}: {manifest['patches']} patches ({manifest['validation']} for validation) in "
-        f"{len(manifest['shards'])} shards, {size / 2**20:.0f} MiB; {len(manifest['left_out'])} left out as unreadable"
+        f"{len(manifest['shards'])} shards, {size / 2**20:.0f} MiB; {len(manifest['left_out'])} skipped as unreadable"
     )
 
 

@@ -106,7 +106,7 @@ def test_tiff_files_are_written_the_first_time(tmp_path: Path, encode: Encode, p
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "20 patches" in done.stdout
-    assert "0 left out" in done.stdout
+    assert "0 skipped" in done.stdout
     assert len((tmp_path / "out" / "index.csv").read_text().splitlines()) == 21
 
 

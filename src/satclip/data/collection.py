@@ -57,8 +57,13 @@ class Collection:
             world_size=plan.world_size,
             start=plan.start,
         )
-        log.info("an epoch is %d batches of %d samples over all processes", len(batches), plan.batch_size)
-        log.info("%d samples, other ones each epoch, are left over", len(self.train_rows) % plan.batch_size)
+        dropped = len(self.train_rows) % plan.batch_size
+        log.info(
+            "an epoch is %d batches of %d samples over all processes; %d samples dropped, different ones each epoch",
+            len(batches),
+            plan.batch_size,
+            dropped,
+        )
         return self._loader(self.dataset(training=True), batches, plan)
 
     def val_loader(self, plan: Plan) -> Loader:

@@ -72,7 +72,7 @@ def decode(
         """`out` where the pixels fill it."""
         if count != bands:
             raise BadPatchError("bands", f"{count} bands, not {bands}")
-        check_claims(len(wanted), dtype, shape)
+        check_claims(bands, dtype, shape)
         if size is not None and shape != size:
             raise BadPatchError("size", f"{shape[0]} x {shape[1]} pixels, not {size[0]} x {size[1]}")
         if least is not None and min(shape) < least:
