@@ -94,7 +94,7 @@ def main() -> None:
     size = sum(shard["bytes"] for shard in manifest["shards"])
     print(
         f"{options.target}: {manifest['patches']} patches ({manifest['validation']} for validation) in "
-        f"{len(manifest['shards'])} shards, {size / 2**20:.0f} MiB; {len(manifest['left_out'])} skipped as unreadable"
+        f"{len(manifest['shards'])} shards, {size / 2**20:.0f} MiB; {len(manifest['left_out'])} skipped as unusable"
     )
 
 

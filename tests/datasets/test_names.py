@@ -17,13 +17,15 @@ from satclip.data.decode import decode
 from satclip.data.doctor import check
 from satclip.data.folder import Folder
 from satclip.data.index import Index, join, read_index
+from satclip.data.loader import Plan
 from satclip.data.names import is_patch, patch_name, shortest
+from satclip.data.patches import Form
 from satclip.data.remote import CachedShards
 from satclip.data.rewrite import Rewriting, rewrite
 from satclip.data.shards import Shards
 from satclip.data.source import Whereabouts
 from satclip.data.split import random_split
-from satclip.data.stream import patches_of
+from satclip.data.stream import Stream, patches_of
 from satclip.data.table import place_patches
 
 Encode = Callable[..., bytes]
@@ -201,3 +203,25 @@ def test_places_before_and_behind_their_patch_and_two_suffixes_of_one_stem(tmp_p
     assert found.names == ["p.tif", "q.TIFF", "p.tiff", "r.tif", "s.tif", "t.tif"]
     assert found.lonlat[:3].tolist() == [[1, 2], [3.5, 4], [5, 6]]
     assert found.lonlat[3:].isnan().all()
+
+
+def test_a_stream_finds_patches_by_file_name_as_shards_do(tmp_path: Path, encode: Encode) -> None:
+    def build(names: list[str]) -> str:
+        path = tmp_path / f"{len(names)}.tar"
+        with tarfile.open(path, "w") as tar:
+            for number, name in enumerate(names):
+                info, data = tarfile.TarInfo(name), encode(np.full((3, 8, 8), number + 1, np.uint16))
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+        return str(path)
+
+    index = Index([f"p{number}.tif" for number in range(4)], torch.zeros(4, 2, dtype=torch.float64))
+    form, plan = Form(3, (0, 1, 2), (8, 8), "uint16"), Plan(4, 0, 1, 0)
+    url = build([f"s2/tile/p{number}.tif" for number in range(4)])
+    batch = next(iter(Stream([url], index, torch.arange(4), form, plan, shuffle=False)))
+    assert batch["id"].tolist() == [0, 1, 2, 3]
+    assert batch["image"][:, 0, 0, 0].tolist() == [1, 2, 3, 4]
+    url = build(["a/p0.tif", "b/p0.tif", "a/p1.tif", "a/p2.tif", "a/p3.tif"])
+    stream = iter(Stream([url], index, torch.arange(4), form, plan, shuffle=False))
+    with pytest.raises(LookupError, match=r"means a/p0.tif or b/p0.tif by p0.tif; name them with folders"):
+        next(stream)

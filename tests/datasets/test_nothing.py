@@ -42,10 +42,17 @@ def write(root: Path, target: Path, **options: Any) -> dict[str, Any]:
     return rewrite(source, table.lonlat, table.rows, table.rows < 3, target, HOW, **options)
 
 
-def test_patches_none_of_which_can_be_read_are_never_written(tmp_path: Path) -> None:
-    root = own(tmp_path / "own", [b"junk"] * 12)
+@pytest.mark.parametrize("kind", ["unreadable", "bands", "empty", "dtype"])
+def test_patches_none_of_which_can_be_used_are_never_written(tmp_path: Path, encode: Encode, kind: str) -> None:
+    data = {
+        "unreadable": b"junk",
+        "bands": encode(np.ones((2, 8, 8), np.uint16)),
+        "empty": encode(np.zeros((3, 8, 8), np.uint16)),
+        "dtype": encode(np.ones((3, 8, 8), np.float64)),
+    }[kind]
+    root = own(tmp_path / "own", [data] * 12)
     for _ in range(3):
-        with pytest.raises(ValueError, match=r"12 of 12 patches for .* that cannot be read"):
+        with pytest.raises(ValueError, match=r"12 of 12 patches for .* that cannot be used"):
             write(root, tmp_path / "new")
         assert not (tmp_path / "new").exists()
         assert not list(tmp_path.rglob("*.tar"))
@@ -56,7 +63,7 @@ def test_more_unreadable_patches_than_are_tolerated_stop_the_writing_each_time(t
     good = encode(np.ones((3, 8, 8), np.uint16))
     root = own(tmp_path / "own", [good] * 10 + [b"junk"] * 2)
     for _ in range(3):
-        with pytest.raises(ValueError, match=r"2 of 12 patches for .* that cannot be read: p10.tif, p11.tif"):
+        with pytest.raises(ValueError, match=r"2 of 12 patches for .* that cannot be used: p10.tif, p11.tif"):
             write(root, tmp_path / "new", max_bad_fraction=0.1)
         assert not (tmp_path / "new").exists()
     manifest = write(root, tmp_path / "new", max_bad_fraction=0.2)

@@ -19,8 +19,16 @@ from torch import Tensor
 
 from satclip.data.atomic import atomic_file, clear_leftovers, move
 from satclip.data.bad import Complaint
-from satclip.data.decode import decoding, plainly
-from satclip.data.geotiff import Array, BadPatchError, band_count, check_claims, check_scales, read_pixels
+from satclip.data.decode import LEAST_HELD, decoding, plainly, share_held
+from satclip.data.geotiff import (
+    Array,
+    BadPatchError,
+    band_count,
+    check_claims,
+    check_scales,
+    clear_invalid,
+    read_pixels,
+)
 from satclip.data.hashing import shuffled
 from satclip.data.index import INDEX, write_index
 from satclip.data.shards import TRAIN, VALIDATION, members, write_shard
@@ -76,7 +84,7 @@ def rewrite(
     Raises:
         FileExistsError: `target` is there already.
         ValueError: what lies in the `.part` folder was begun with other arguments or from other files, a patch does not
-            come back as it was, or more than `max_bad_fraction` of the patches cannot be read.
+            come back as it was, or more than `max_bad_fraction` of the patches cannot be used.
     """
     if target.exists():
         raise FileExistsError(f"{target} is there already; choose another folder or remove it")
@@ -102,7 +110,7 @@ def rewrite(
                 path.unlink()
                 path.with_name(path.name + INDEX_SUFFIX).unlink(missing_ok=True)
     lost = {name for name, _, _ in left_out}
-    complain(sorted(lost), len(rows), max_bad_fraction, f"patches for {target} that cannot be read")
+    complain(sorted(lost), len(rows), max_bad_fraction, f"patches for {target} that cannot be used")
     if not shards:
         raise ValueError(f"there is not one patch to write to {target}; give a folder of readable patches")
     kept_rows = torch.tensor([row for row in rows.tolist() if source.names[row] not in lost], dtype=torch.int64)
@@ -136,9 +144,13 @@ def recompressed(data: bytes, level: int = LEVEL, bands: int | None = None) -> b
 
     Raises:
         RasterioError: it cannot be read.
-        BadPatchError: it is of a type, a size or a scale that is not trained on.
+        BadPatchError: it is of a type, a size, a scale or a number of bands that is not trained on, or empty.
     """
     pixels, about = _contents(data, bands)
+    usable = pixels.copy()
+    clear_invalid(usable, about["nodata"])
+    if share_held(usable, None) < LEAST_HELD:
+        raise BadPatchError("empty", "next to all pixels are zero or nodata")
     with MemoryFile() as file:
         with file.open(
             driver="GTiff", width=about["width"], height=about["height"], count=len(pixels), dtype=about["dtype"],
@@ -154,6 +166,8 @@ def _contents(data: bytes, bands: int | None) -> tuple[Array, dict[str, Any]]:
     """The pixels [bands, H, W] of a GeoTIFF, and its profile."""
     with MemoryFile(data) as file, file.open(driver="GTiff", sharing=False) as source:
         count = source.count if bands is None else band_count(source, bands)
+        if bands not in (None, count):
+            raise BadPatchError("bands", f"{count} bands, not {bands}; --bands names those in the files")
         check_claims(count, source.dtypes[0], source.shape)
         check_scales(source, count)
         return read_pixels(source, count, range(count)), dict(source.profile)
@@ -194,7 +208,7 @@ def _write(
             with decoding():
                 return recompressed(source.read(row), how.level, len(how.bands))
         except (RasterioError, OSError, MemoryError, BadPatchError) as error:
-            log.warning("skipped: %s cannot be read (%s)", source.names[row], plainly(error))
+            log.warning("skipping %s: %s", source.names[row], plainly(error))
             return None
 
     watched = set(shuffled(len(rows), how.seed, len(path.name))[: how.verify].tolist())

@@ -11,6 +11,7 @@ What reading by offset promises and this cannot:
 
 import logging
 import tarfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -27,6 +28,7 @@ from satclip.data.hashing import hashed, shuffled
 from satclip.data.index import Index
 from satclip.data.loader import Loader, Plan
 from satclip.data.memory import Batch
+from satclip.data.names import file_name
 from satclip.data.order import check_batch_size, part
 from satclip.data.patches import Form, form_of
 from satclip.data.table import Split
@@ -54,6 +56,9 @@ class Stream(IterableDataset[Batch]):
     ) -> None:
         self.urls, self.lonlat, self.form, self.plan, self.shuffle = list(urls), index.lonlat, form, plan, shuffle
         self.names, self.rows = index.names, {index.names[row]: row for row in rows.tolist()}
+        once = {name for name, count in Counter(map(file_name, index.names)).items() if count == 1}
+        self._short = {last: row for name, row in self.rows.items() if (last := file_name(name)) in once}
+        self._met: dict[int, str] = {}  # the full names of those that were found by their file name alone
         self.batch_size = len(range(plan.batch_size)[part(plan.batch_size, plan.world_size, plan.rank)])
         self.batches = max(1, len(rows) // plan.batch_size)
         self._running: Iterator[tuple[int, bytes]] | None = None
@@ -121,15 +126,30 @@ class Stream(IterableDataset[Batch]):
             for shard in order[begin:] + order[:begin]:
                 try:
                     for name, data in patches_of(self.urls[shard]):
-                        if name in self.rows:
+                        if (row := self._row(name)) is not None:
                             found += 1
-                            yield self.rows[name], data
+                            yield row, data
                 except (OSError, ValueError) as error:
                     log.warning("%s broke off: %s", self.urls[shard], error)
                     troubles.append(f"{self.urls[shard]}: {error}")
             if not found:
                 reasons = "\n  ".join(troubles) or "the names in index.csv are not those in the shards"
                 raise OSError(f"no shard gives a single patch:\n  {reasons}")
+
+    def _row(self, name: str) -> int | None:
+        """The row of a patch, by its name or else by its file name where one row alone has that; None for others.
+
+        Raises:
+            LookupError: another patch has the same file name, and the index does not tell them apart.
+        """
+        if name in self.rows:
+            return self.rows[name]
+        row: int | None = self._short.get(file_name(name))
+        if row is not None and self._met.setdefault(row, name) != name:
+            raise LookupError(
+                f"index.csv means {self._met[row]} or {name} by {self.names[row]}; name them with folders"
+            )
+        return row
 
 
 def patches_of(url: str) -> Iterator[tuple[str, bytes]]:
