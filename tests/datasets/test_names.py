@@ -223,5 +223,5 @@ def test_a_stream_finds_patches_by_file_name_as_shards_do(tmp_path: Path, encode
     assert batch["image"][:, 0, 0, 0].tolist() == [1, 2, 3, 4]
     url = build(["a/p0.tif", "b/p0.tif", "a/p1.tif", "a/p2.tif", "a/p3.tif"])
     stream = iter(Stream([url], index, torch.arange(4), form, plan, shuffle=False))
-    with pytest.raises(LookupError, match=r"means a/p0.tif or b/p0.tif by p0.tif; name them with folders"):
+    with pytest.raises(LookupError, match=r"means a/p0.tif or b/p0.tif by p0.tif; give their folders"):
         next(stream)

@@ -1,7 +1,7 @@
 """What found nothing usable fails, the first time and the third, and leaves nothing that looks finished."""
 
 import csv
-import subprocess
+import runpy
 import sys
 import tarfile
 from collections.abc import Callable
@@ -96,25 +96,28 @@ def test_a_writing_does_not_resume_from_other_files_of_the_same_names(
         write(root, tmp_path / "new")
 
 
-def test_tiff_files_are_written_the_first_time(tmp_path: Path, encode: Encode, project: Path) -> None:
-    root = own(
-        tmp_path / "own",
-        [encode(np.random.default_rng(n).integers(1, 3000, (3, 8, 8), np.uint16)) for n in range(20)],
-        ".tiff",
-    )
-    command = [
-        sys.executable,
-        str(project / "scripts" / "write_shards.py"),
-        str(root),
-        str(tmp_path / "out"),
-        "--bands",
-        *BANDS,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "20 patches" in done.stdout
-    assert "0 skipped" in done.stdout
+def test_what_macos_writes_beside_shards_is_no_shard(make_shards: Callable[..., Path]) -> None:
+    root = make_shards((5, 6))
+    (root / "._shard-000.tar").write_bytes(b"what macOS leaves on exFAT")
+    source = Whereabouts(root).find()
+    assert len(source.names) == 11
+    assert not check(root, BANDS, 1)[0].troubles.get("shard")
+
+
+def test_tiff_files_are_written_the_first_time(
+    tmp_path: Path, encode: Encode, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.random.default_rng(0).integers(1, 3000, (20, 3, 8, 8), np.uint16)
+    root = own(tmp_path / "own", [encode(each) for each in pixels], ".tiff")
+    script = runpy.run_path(str(project / "scripts" / "write_shards.py"))
+    monkeypatch.setattr(sys, "argv", ["write", str(root), str(tmp_path / "out"), "--bands", *BANDS])
+    script["main"]()
+    said = capsys.readouterr().out
+    assert "20 patches" in said
+    assert "0 skipped" in said
     assert len((tmp_path / "out" / "index.csv").read_text().splitlines()) == 21
+    with pytest.raises(SystemExit, match="out is there already"):
+        script["main"]()
 
 
 def test_shards_without_a_patch_are_no_data_set(tmp_path: Path) -> None:

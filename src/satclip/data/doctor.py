@@ -22,7 +22,7 @@ from satclip.data.folder import Folder, has_patches
 from satclip.data.footprints import overlap
 from satclip.data.index import INDEX, Index, join, read_index
 from satclip.data.rewrite import MANIFEST
-from satclip.data.shards import Shards, members
+from satclip.data.shards import Shards, members, tars_in
 from satclip.data.source import Source
 from satclip.data.table import OLD_MIRROR, Split
 from satclip.data.tar_index import INDEX_SUFFIX, Members, scan
@@ -78,7 +78,7 @@ def _examined(data: bytes, bands: int) -> Facts:
 
 def _reachable(root: Path, report: Report) -> Source:
     """The patches that can be found; shards that cannot be read are told of and passed over."""
-    paths = sorted(root.glob("*.tar")) or sorted((root / "data").glob("*.tar"))
+    paths = tars_in(root)
     if not paths:
         if not has_patches(root / "images"):
             raise FileNotFoundError(f"no *.tar and no images/*.tif in {root.absolute()}; give the folder of a data set")

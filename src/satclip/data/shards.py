@@ -73,6 +73,15 @@ def members(path: Path) -> Members:
     return found
 
 
+def tars_in(root: Path) -> list[Path]:
+    """The shards of a data set, in the order of their names: in its folder, else in `data` below it.
+
+    The `._name` files that macOS writes beside each file on exFAT and SMB are none.
+    """
+    found = [sorted(path for path in folder.glob("*.tar") if path.name[:2] != "._") for folder in (root, root / "data")]
+    return found[0] or found[1]
+
+
 class _Opened:
     """A file descriptor, closed when nobody holds it any more."""
 

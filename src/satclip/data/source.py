@@ -15,7 +15,7 @@ from satclip.data.folder import Folder, has_patches
 from satclip.data.hub import hub_shards
 from satclip.data.index import INDEX, Index, read_index
 from satclip.data.remote import CachedShards
-from satclip.data.shards import Shards
+from satclip.data.shards import Shards, tars_in
 from satclip.data.transport import PIPE, Command
 from satclip.data.web import is_http
 
@@ -87,7 +87,7 @@ class Whereabouts:
             if missing:
                 raise FileNotFoundError(f"no {', '.join(missing[:10])}; check dataset.urls")
             return Shards(paths) if len(paths) == len(addresses) else self._remote(addresses, addresses, renew)
-        shards = sorted(self.root.glob("*.tar")) or sorted((self.root / "data").glob("*.tar"))
+        shards = tars_in(self.root)
         if shards:
             return Shards(shards)
         if has_patches(self.root / "images"):

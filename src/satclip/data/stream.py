@@ -55,7 +55,8 @@ class Stream(IterableDataset[Batch]):
         self, urls: Sequence[str], index: Index, rows: Tensor, form: Form, plan: Plan, *, shuffle: bool
     ) -> None:
         self.urls, self.lonlat, self.form, self.plan, self.shuffle = list(urls), index.lonlat, form, plan, shuffle
-        self.names, self.rows = index.names, {index.names[row]: row for row in rows.tolist()}
+        self.names = index.names
+        self.rows: dict[str, int] = {index.names[row]: row for row in rows.tolist()}
         once = {name for name, count in Counter(map(file_name, index.names)).items() if count == 1}
         self._short = {last: row for name, row in self.rows.items() if (last := file_name(name)) in once}
         self._met: dict[int, str] = {}  # the full names of those that were found by their file name alone
@@ -146,9 +147,7 @@ class Stream(IterableDataset[Batch]):
             return self.rows[name]
         row: int | None = self._short.get(file_name(name))
         if row is not None and self._met.setdefault(row, name) != name:
-            raise LookupError(
-                f"index.csv means {self._met[row]} or {name} by {self.names[row]}; name them with folders"
-            )
+            raise LookupError(f"index.csv means {self._met[row]} or {name} by {self.names[row]}; give their folders")
         return row
 
 
