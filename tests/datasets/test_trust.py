@@ -129,13 +129,15 @@ def test_no_file_of_a_data_set_runs_a_command(
 )
 def test_a_pipe_that_no_person_gave_is_refused(tmp_path: Path, pwned: Path, address: str) -> None:
     url = address.format(f"touch {pwned}")
-    with pytest.raises(OSError, match=r"No such file|is a command, and those are run|nothing here reads"):
+    is_pipe = url.lower().startswith("pipe:")
+    why = "is a command, and those are run" if is_pipe else "No such file|nothing here reads"
+    with pytest.raises(OSError, match=why):
         fetch(url, tmp_path / "out")
-    with pytest.raises(OSError, match=r"No such file|is a command, and those are run|nothing here reads"), opened(url):
+    with pytest.raises(OSError, match=why), opened(url):
         pass
-    with pytest.raises(OSError, match=r"No such file|is a command, and those are run|nothing here reads"):
+    with pytest.raises(OSError, match=why):
         index_of(url, tmp_path / "x.tar")
-    with pytest.raises(OSError, match=r"No such file|is a command, and those are run|nothing here reads"):
+    with pytest.raises(OSError, match=why):
         list(patches_of(url))
     assert not (tmp_path / "out").exists()
 
