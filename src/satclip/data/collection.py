@@ -63,8 +63,13 @@ class Collection:
             world_size=plan.world_size,
             start=plan.start,
         )
-        log.info("an epoch is %d batches of %d samples over all processes", len(batches), plan.batch_size)
-        log.info("%d samples, other ones each epoch, are left over", len(self.train_rows) % plan.batch_size)
+        dropped = len(self.train_rows) % plan.batch_size
+        log.info(
+            "an epoch is %d batches of %d samples over all processes; %d samples dropped, different ones each epoch",
+            len(batches),
+            plan.batch_size,
+            dropped,
+        )
         return self._loader(self.dataset(training=True), batches, plan)
 
     def val_loader(self, plan: Plan) -> Loader:
@@ -94,9 +99,18 @@ class Collection:
 
 
 def collect(
-    source: Source, root: Path, *, bands: Bands, split: Split, max_bad_fraction: float, keep_in_memory: bool
+    source: Source,
+    root: Path,
+    *,
+    bands: Bands,
+    split: Split,
+    max_bad_fraction: float,
+    keep_in_memory: bool,
+    least: int = 1,
 ) -> Collection:
     """Find places, look at a few patches, decode all of them if they are to stay in memory, and split.
+
+    Patches of fewer than `least` pixels either way are bad.
 
     Raises:
         FileNotFoundError: no places are to be found.
@@ -104,14 +118,14 @@ def collect(
     """
     table = place_patches(source, root, max_bad_fraction)
     rows, memory, left_out = table.rows, None, Counter(table.left_out)
-    form = common_form(source, rows[shuffled(len(rows), 0)[:PROBED]].tolist(), bands)
+    form = common_form(source, rows[shuffled(len(rows), 0)[:PROBED]].tolist(), bands, least)
     if keep_in_memory:
-        images, rows, bad = decode_all(source, form, rows)
+        memory, rows, bad = decode_all(source, form, rows, table.lonlat)
         broken = [f"{name} ({cause}: {detail})" for name, cause, detail in bad]
         counts = Counter(cause for _, cause, _ in bad)
         what = f"patches in {root} that cannot be used ({in_words(counts)})"
         complain(broken, len(table.rows), max_bad_fraction, what)
-        memory, left_out = MemoryPatches(images, rows, table.lonlat), left_out + counts
+        left_out += counts
     held_out = split.validation(table.lonlat[rows], [source.names[row] for row in rows.tolist()], source.held_out[rows])
     found = Collection(source, table.lonlat, form, rows[~held_out], rows[held_out], dict(left_out), memory)
     log.info("%s: %d patches to train on, %d to validate", root, len(found.train_rows), len(found.val_rows))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from torch import Tensor
 
 from satclip.data.augment import Augmentation
@@ -13,13 +14,14 @@ from satclip.data.bad import BadPatches, log_counts
 from satclip.data.bands import RGB, SENTINEL2_L2A, choose_bands
 from satclip.data.blue_marble import Recipe, write_blue_marble
 from satclip.data.collection import collect
-from satclip.data.loader import Loader, Plan
+from satclip.data.loader import Loader, Plan, check_at_least
 from satclip.data.memory import Batch
 from satclip.data.protocol import PlacedPatches
 from satclip.data.resume import contents, resumed
 from satclip.data.source import Streamed, Whereabouts
 from satclip.data.stream import collect_stream
 from satclip.data.table import Split
+from satclip.data.transfer import is_narrow, settled, to_narrow
 from satclip.lightning_internals import at_last_batch, enter_next_epoch, position
 
 log = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ class S2DataModule(L.LightningDataModule):
     """Patches and their places from shards or single files under `root`.
 
     A batch is {"image": float32 [B, C, S, S], "lonlat": float64 [B, 2] degrees, "id": int64 [B]} once it has been
-    through `on_after_batch_transfer`; the loader itself gives raw uint8 or uint16.
+    through `on_after_batch_transfer`; the loader itself gives the files' own numbers.
 
     Args:
         root: folder with *.tar shards (or images/*.tif) and index.csv.
@@ -46,7 +48,7 @@ class S2DataModule(L.LightningDataModule):
         max_bad_fraction: the run stops where more of the patches than this are missing or broken.
         seed: order and augmentation follow from it; the split does not.
         shuffle_window: shards whose samples are mixed with each other.
-        urls: brace patterns of shards that lie elsewhere: files, http(s), s3 or `pipe:` and a command.
+        urls: brace patterns of shards that lie elsewhere: files, http(s), s3, gs, or `pipe:` and a command.
         hub: a data set on the Hugging Face hub, for when `root` holds nothing.
         cache_gib: how much of shards that lie elsewhere is kept in `root/cache`; 0 streams them without keeping any,
             and promises less (see `satclip.data.stream`).
@@ -79,14 +81,9 @@ class S2DataModule(L.LightningDataModule):
         jitter_degrees: float = 0.005,
     ) -> None:
         super().__init__()
-        for name, value, least in (
-            ("image_size", image_size, 2),
-            ("batch_size", batch_size, 1),
-            ("shuffle_window", shuffle_window, 1),
-            ("num_workers", num_workers, 0),
-        ):
-            if value < least:
-                raise ValueError(f"dataset.{name} must be {least} at least, got {value}")
+        check_at_least(0, num_workers=num_workers)
+        check_at_least(1, batch_size=batch_size, shuffle_window=shuffle_window)
+        check_at_least(2, image_size=image_size)
         if not 0 <= max_bad_fraction < 1:
             raise ValueError(f"dataset.max_bad_fraction must be 0 or more and below 1, got {max_bad_fraction}")
         self.root = Path(root)
@@ -133,18 +130,16 @@ class S2DataModule(L.LightningDataModule):
         """Find the patches, join them with their places, split them; decode them if they stay in memory."""
         if self._collection is not None:
             return
-        found = self.whereabouts.find()
+        # `prepare_data` has asked, once, whether what is kept of shards elsewhere is stale: all processes read alike.
+        found, size = self.whereabouts.find(renew=False), self.augmentation.image_size
         if isinstance(found, Streamed):
-            self._collection = collect_stream(found.urls, found.index, bands=self.bands, split=self.split)
+            self._collection = collect_stream(found.urls, found.index, bands=self.bands, split=self.split, least=size)
         else:
+            limit, keep = self.max_bad_fraction, self.keep_in_memory
             self._collection = collect(
-                found,
-                self.root,
-                bands=self.bands,
-                split=self.split,
-                max_bad_fraction=self.max_bad_fraction,
-                keep_in_memory=self.keep_in_memory,
-            )
+                found, self.root, bands=self.bands, split=self.split, max_bad_fraction=limit, keep_in_memory=keep,
+                least=size,
+            )  # fmt: skip
 
     def train_dataloader(self) -> Loader:
         """Shuffled batches; after a restart, those that would have come next."""
@@ -158,6 +153,13 @@ class S2DataModule(L.LightningDataModule):
         plan = self._plan()
         self._bad[False] = BadPatches(self.max_bad_fraction, len(self.collection.val_rows))
         return self.collection.val_loader(plan)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """To the device; where that has no float64, places and ids wait on the CPU for `transform`."""
+        if is_narrow(device):
+            return to_narrow(batch, device)
+        moved: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return moved
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Raw values to what the towers see, on the device: augmented in training, the centre crop elsewhere."""
@@ -174,16 +176,17 @@ class S2DataModule(L.LightningDataModule):
 
     def transform(self, batch: Batch, epoch: int | None = None) -> Batch:
         """A raw batch as in training of that epoch, or as in validation where `epoch` is None."""
-        raw, lonlat, ids = batch["image"], batch["lonlat"], batch["id"]
+        raw, lonlat, ids, sizes = batch["image"], batch["lonlat"], batch["id"], batch.pop("size", None)
         if epoch is None:
-            return {**batch, "image": self.augmentation.validation(raw)}
-        images, lonlat = self.augmentation.train(raw, lonlat, ids, seed=self.seed, epoch=epoch)
-        return {**batch, "image": images, "lonlat": lonlat}
+            images = self.augmentation.validation(raw, sizes)
+        else:
+            images, lonlat = self.augmentation.train(raw, lonlat, ids, seed=self.seed, epoch=epoch, sizes=sizes)
+        return settled({**batch, "image": images, "lonlat": lonlat}, images.device)
 
     def validation_sample(self, count: int, seed: int = 0) -> Batch:
         """At most `count` validation samples drawn by `seed`, as validation sees them, on the CPU."""
         batch = self.collection.sample(count, seed)
-        return self.transform({name: batch[name] for name in ("image", "lonlat", "id")})
+        return self.transform({name: value for name, value in batch.items() if isinstance(value, Tensor)})
 
     def state_dict(self) -> dict[str, Any]:
         """Where the training stands, and what its order follows from."""

@@ -32,6 +32,17 @@ class Plan:
     start: tuple[int, int] = (0, 0)
 
 
+def check_at_least(least: int, **options: int) -> None:
+    """Refuse options of `dataset` below a bound.
+
+    Raises:
+        ValueError: one of them is.
+    """
+    for name, value in options.items():
+        if value < least:
+            raise ValueError(f"dataset.{name} must be {least} at least, got {value}")
+
+
 class Loader(DataLoader[Batch]):
     """Asks the dataset for one batch after another, each by the row numbers that `batches` gives.
 
