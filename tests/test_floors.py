@@ -25,6 +25,7 @@ FLOORS = {
     "lightning_internals": 1,
     "data.index": 1,
     "data.split": 1,
+    "data.buffer": 1,
     "data.augment": 1,
     "data.order": 1,
     "training.gradcache": 1,

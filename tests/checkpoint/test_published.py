@@ -124,7 +124,6 @@ def test_a_published_backbone_is_filled_from_the_file_and_nothing_is_fetched(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing listens there
     towers = load_towers(published(exchange, vision_layers=f"moco_{backbone}", in_channels=13))
-    assert not any(weight.requires_grad for weight in towers.vision.backbone.parameters())
     images = torch.rand(1, 13, 224, 224)
     with torch.no_grad():
         torch.testing.assert_close(towers.encode_image(images), network.eval()(images), rtol=1e-4, atol=1e-5)

@@ -109,6 +109,15 @@ def test_a_checkpoint_of_another_architecture_stops_the_run(imagery: Path, tmp_p
         train(imagery, tmp_path / "second", "pe_type.hidden_dim=32", f"ckpt_path={checkpoint}")
 
 
+def test_another_split_is_not_resumed_under(imagery: Path, tmp_path: Path) -> None:
+    train(imagery, tmp_path, "epochs=1")
+    with pytest.raises(
+        ValueError, match=r"dataset\.split_degrees was 5\.0, is 10\.0.*Resume with dataset\.split_degrees=5"
+    ):
+        train(imagery, tmp_path, "epochs=2", "dataset.split_degrees=10.0", "ckpt_path=auto")
+    train(imagery, tmp_path, "epochs=2", "ckpt_path=auto")
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_gives_others(imagery: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         train(imagery, tmp_path / name, "epochs=1", f"seed={seed}")

@@ -59,11 +59,6 @@ class Form:
         decode(data, bands=self.bands, read=self.read, size=self.size, out=out)
 
 
-def common_form(source: Source, rows: Sequence[int], bands: Bands) -> Form:
-    """The form of most of the given patches; see `form_of`."""
-    return form_of((source.read(row) for row in rows), [source.names[row] for row in rows], bands)
-
-
 def form_of(patches: Iterable[bytes], names: Sequence[str], bands: Bands) -> Form:
     """The form of most of some GeoTIFFs.
 

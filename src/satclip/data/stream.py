@@ -12,7 +12,7 @@ What reading by offset promises and this cannot:
 import logging
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 
 import torch
@@ -23,6 +23,8 @@ from webdataset.tariterators import group_by_keys, tar_file_iterator
 from satclip.data.bad import Complaint
 from satclip.data.bands import Bands
 from satclip.data.decode import BadPatchError, decoding
+from satclip.data.division import Division, divide
+from satclip.data.footprint import footprint_km
 from satclip.data.hashing import hashed, shuffled
 from satclip.data.index import Index
 from satclip.data.loader import Loader, Plan
@@ -156,7 +158,8 @@ class StreamCollection:
     form: Form
     train_rows: Tensor
     val_rows: Tensor
-    left_out: dict[str, int] = field(default_factory=dict)  # nobody knows before the stream has been through
+    left_out: dict[str, int]  # by the buffer; what is bad nobody knows before the stream has been through
+    division: Division
 
     @property
     def names(self) -> Sequence[str]:
@@ -198,8 +201,19 @@ def collect_stream(urls: Sequence[str], index: Index, *, bands: Bands, split: Sp
         "streaming without a local cache: the order depends on the number of processes and workers, an epoch may "
         "repeat patches and leave others out, and a restart does not repeat it; dataset.cache_gib=50 mends all of that"
     )
-    first = [data for (_, data), _ in zip(patches_of(urls[0]), range(3), strict=False)]
-    form = form_of(first, [f"patch {number} of {urls[0]}" for number in range(len(first))], bands)
-    held_out = split.validation(index.lonlat, index.names, torch.zeros(len(index.names), dtype=torch.bool))
-    rows = torch.arange(len(index.names))
-    return StreamCollection(urls, index, form, rows[~held_out], rows[held_out])
+    first = [patch for patch, _ in zip(patches_of(urls[0]), range(3), strict=False)]
+    form = form_of((data for _, data in first), [f"patch {number} of {urls[0]}" for number in range(len(first))], bands)
+    rows = {name: row for row, name in enumerate(index.names)}
+    with decoding():
+        placed = ((data, index.lonlat[rows[name]].tolist()) for name, data in first if name in rows)
+        width_km = footprint_km(placed)
+    division = divide(
+        split,
+        index.lonlat,
+        index.names,
+        torch.zeros(len(index.names), dtype=torch.bool),
+        width_km=width_km,
+        pixels=max(form.size),
+    )
+    left_out = {"buffer": division.buffered}
+    return StreamCollection(urls, index, form, division.train, division.validation, left_out, division)
