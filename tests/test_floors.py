@@ -23,6 +23,7 @@ FLOORS = {
     "embedding": 1,
     "weights": 1,
     "lightning_internals": 1,
+    "region": 1,
     "data.index": 1,
     "data.split": 1,
     "data.buffer": 1,
@@ -46,13 +47,14 @@ FLOORS = {
     "training.report": 5,
     "runs.options": 5,
     "runs.run": 6,
+    "runs.ending": 6,
     "cli": 6,
     "runs.launch": 7,
 }
 ONLY = {
     "hydra": {"runs"},
     "omegaconf": {"runs"},
-    "lightning": {"lightning_internals", "training", "runs.run", "data.datamodule"},
+    "lightning": {"lightning_internals", "training", "runs.run", "runs.ending", "data.datamodule"},
     "timm": {"vision"},
     "torchgeo": {"vision"},
     "webdataset": {"data"},

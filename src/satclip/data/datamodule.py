@@ -43,7 +43,7 @@ class S2DataModule(L.LightningDataModule):
         split: "block" holds out whole cells of `split_degrees`, "random" single patches.
         val_fraction: about how much is held out.
         split_degrees: side of a cell.
-        split_buffer_km: training patches are dropped where squares of that side meet a validation patch's (see `Split`).
+        split_buffer_km: training patches whose squares of that side meet validation ones are dropped (see `Split`).
         keep_in_memory: decode everything once at the start and keep it.
         max_bad_fraction: the run stops where more of the patches than this are missing or broken.
         seed: order and augmentation follow from it; the split does not.

@@ -32,6 +32,17 @@ class Division:
     buffered: int
     overlapping: int
 
+    def in_words(self) -> str:
+        """How the validation places were kept from the training: for the title of what is measured on them."""
+        how = {
+            "block": "held out in whole blocks of {split_degrees:g} degrees",
+            "random": "held out one by one, at random",
+            "stored": "held out as the shards are stored",
+        }[str(self.rule["split"])].format(**self.rule)
+        if self.overlapping:
+            return f"{how}, but {self.overlapping:,} of {len(self.validation):,} on ground that was trained on"
+        return f"{how}, no ground shared with training"
+
 
 def divide(
     split: Split,
