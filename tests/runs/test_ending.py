@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from satclip.data.index import read_index, write_index
 from satclip.runs import ending, options, outcome, run
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -138,6 +140,24 @@ def test_without_a_best_checkpoint_the_last_weights_are_named(
     assert "no best checkpoint was kept: what follows is of the last epoch, 2" in caplog.text
     assert "37 validation places are fewer than 100" in caplog.text
     assert not [name for name in metrics if name.startswith("best/")]
+
+
+def test_a_regional_data_set_is_probed_and_drawn_where_it_lies(
+    imagery: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    near = tmp_path / "imagery"
+    shutil.copytree(imagery, near)
+    index = read_index(near / "index.csv")
+    squeezed = index.lonlat / torch.tensor([18.0, 18.0]) + torch.tensor([18.0, 8.0])  # into central Africa
+    write_index(near / "index.csv", index.names, squeezed)
+    with caplog.at_level(logging.INFO):
+        train(near, tmp_path / "run", "epochs=1", "dataset.split_buffer_km=0", "dataset.split_degrees=2.0", *REPORT)
+    probe, retrieval = ((tmp_path / "run" / f"{name}.md").read_text() for name in ("probe", "retrieval"))
+    assert re.search(r"places on land in \d\S*° E to 2\d\S*° E, [45]\S*° N to 1\d\S*° N, tested", probe)
+    shown = re.search(r"but (\d+) of (\d+) on ground that was trained on", retrieval)
+    assert shown is not None
+    assert int(shown[1]) == int(shown[2]) > 0  # patches of 400 km, all within a thousand
+    assert f"{shown[1]} of {shown[2]} validation patches show ground that training patches show" in caplog.text
 
 
 def test_bounds_that_are_none_stop_a_run_before_it_trains(imagery: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -87,14 +87,20 @@ def regional(grid: RegionGrid, image: Array) -> tuple[Figure, Axes]:
     if not grid.painted.all():
         _patch(axes, sea, facecolor=SEA, edgecolor="none", zorder=2)
     _patch(axes, shapely.intersection(land(_middle(region)), box), facecolor="none", edgecolor=COAST, linewidth=0.5)
-    for axis, shift, signs in ((axes.xaxis, _middle(region), "EW"), (axes.yaxis, 0.0, "NS")):
-        axis.set_major_locator(MaxNLocator(6))
-        axis.set_major_formatter(FuncFormatter(lambda at, _, shift=shift, signs=signs: _degrees(at + shift, signs)))
+    meridians, parallels = _round(region.west, region.west + region.width), _round(region.south, region.north)
+    axes.set_xticks(meridians - _middle(region), [_degrees(angle, "EW") for angle in meridians])
+    axes.set_yticks(parallels, [_degrees(angle, "NS") for angle in parallels])
     axes.tick_params(labelsize=7, width=0.4, length=2)
     axes.set_xlim(-half, half)
     axes.set_ylim(region.south, region.north)
     axes.set_title(str(region), fontsize=9)
     return figure, axes
+
+
+def _round(low: float, high: float) -> Array:
+    """A few round numbers between two."""
+    values = np.asarray(MaxNLocator(6).tick_values(low, high))
+    return values[(values >= low) & (values <= high)]
 
 
 def _middle(region: Region) -> float:
