@@ -20,7 +20,7 @@ from satclip.data.datamodule import BlueMarbleDataModule, S2DataModule
 from satclip.data.division import check_same_split
 from satclip.data.footprint import footprint_km
 from satclip.data.index import write_index
-from satclip.sphere import uniform_on_sphere
+from satclip.sphere import great_circle_km, uniform_on_sphere
 
 Encode = Callable[..., bytes]
 SPHERE = "+R=6371008.8 +units=km"
@@ -64,9 +64,13 @@ def test_what_meets_is_what_overlaps_on_the_ground(place: list[float], side: flo
 def test_every_pair_is_found_wherever_it_lies() -> None:
     places = uniform_on_sphere(1200, torch.Generator().manual_seed(0))
     first, second = places[:1000], places[1000:]
+    distance = great_circle_km(first[:, None], second[None])
     for side in (30.0, 300.0, 3000.0, 30_000.0):
+        found, nearest = meets(first, second, side), distance.min(1).values
+        assert found[nearest < 0.999 * side].all()  # the circles in the squares meet
+        assert not found[nearest > 1.001 * 2**0.5 * side].any()  # those about them do not
         one_by_one = torch.stack([meets(first, other[None], side) for other in second]).any(0)
-        assert torch.equal(meets(first, second, side), one_by_one)
+        assert torch.equal(found, one_by_one)
     assert not meets(first, second, 0.0).any()
     assert not meets(first, second[:0], 300.0).any()
     assert meets(first, first[5:6], 1e-4).nonzero().flatten().tolist() == [5]  # a place meets itself
