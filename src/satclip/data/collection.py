@@ -11,11 +11,14 @@ from torch.utils.data import Dataset, Sampler
 
 from satclip.data.bad import in_words
 from satclip.data.bands import Bands
+from satclip.data.decode import decoding
+from satclip.data.division import Division, divide
+from satclip.data.footprint import footprint_km
 from satclip.data.hashing import shuffled
 from satclip.data.loader import Loader, Plan
 from satclip.data.memory import Batch
 from satclip.data.order import TrainBatches, ValidationBatches, sizes_of
-from satclip.data.patches import Form, MemoryPatches, Patches, common_form, decode_all
+from satclip.data.patches import Form, MemoryPatches, Patches, decode_all, form_of
 from satclip.data.remote import CachedShards, LookAhead
 from satclip.data.source import Source
 from satclip.data.table import Split, complain, place_patches
@@ -33,7 +36,8 @@ class Collection:
         lonlat: places by row, float64 [N, 2] in degrees, NaN for rows that are not used.
         form: what a patch looks like.
         train_rows, val_rows: ascending row numbers, int64.
-        left_out: how many were found unusable at the start, by cause.
+        left_out: how many are not used, by cause, as is known at the start.
+        division: what the split and its buffer made of them, by position among the usable ones.
         memory: all patches decoded, where they are kept so.
     """
 
@@ -43,6 +47,7 @@ class Collection:
     train_rows: Tensor
     val_rows: Tensor
     left_out: dict[str, int]
+    division: Division
     memory: MemoryPatches | None = None
 
     @property
@@ -118,7 +123,11 @@ def collect(
     """
     table = place_patches(source, root, max_bad_fraction)
     rows, memory, left_out = table.rows, None, Counter(table.left_out)
-    form = common_form(source, rows[shuffled(len(rows), 0)[:PROBED]].tolist(), bands, least)
+    probed = rows[shuffled(len(rows), 0)[:PROBED]].tolist()
+    patches = [source.read(row) for row in probed]
+    form = form_of(patches, [source.names[row] for row in probed], bands, least)
+    with decoding():
+        width_km = footprint_km(zip(patches, table.lonlat[probed].tolist(), strict=True))
     if keep_in_memory:
         memory, rows, bad = decode_all(source, form, rows, table.lonlat)
         broken = [f"{name} ({cause}: {detail})" for name, cause, detail in bad]
@@ -126,7 +135,17 @@ def collect(
         what = f"patches in {root} that cannot be used ({in_words(counts)})"
         complain(broken, len(table.rows), max_bad_fraction, what)
         left_out += counts
-    held_out = split.validation(table.lonlat[rows], [source.names[row] for row in rows.tolist()], source.held_out[rows])
-    found = Collection(source, table.lonlat, form, rows[~held_out], rows[held_out], dict(left_out), memory)
+    division = divide(
+        split,
+        table.lonlat[rows],
+        [source.names[row] for row in rows.tolist()],
+        source.held_out[rows],
+        width_km=width_km,
+        pixels=max(form.size),
+    )
+    left_out["buffer"] = division.buffered
+    found = Collection(
+        source, table.lonlat, form, rows[division.train], rows[division.validation], dict(left_out), division, memory
+    )
     log.info("%s: %d patches to train on, %d to validate", root, len(found.train_rows), len(found.val_rows))
     return found

@@ -11,16 +11,16 @@ from torch import Tensor
 
 from satclip.data.augment import Augmentation
 from satclip.data.bad import BadPatches, log_counts
-from satclip.data.bands import RGB, SENTINEL2_L2A, choose_bands
-from satclip.data.blue_marble import Recipe, write_blue_marble
+from satclip.data.bands import SENTINEL2_L2A, choose_bands
 from satclip.data.collection import collect
+from satclip.data.division import check_same_split
 from satclip.data.loader import Loader, Plan, check_at_least
 from satclip.data.memory import Batch
 from satclip.data.protocol import PlacedPatches
 from satclip.data.resume import contents, resumed
 from satclip.data.source import Streamed, Whereabouts
 from satclip.data.stream import collect_stream
-from satclip.data.table import Split
+from satclip.data.table import AUTO, Split
 from satclip.data.transfer import is_narrow, settled, to_narrow
 from satclip.lightning_internals import at_last_batch, enter_next_epoch, position
 
@@ -44,6 +44,7 @@ class S2DataModule(L.LightningDataModule):
         split: "block" holds out whole cells of `split_degrees`, "random" single patches.
         val_fraction: about how much is held out.
         split_degrees: side of a cell.
+        split_buffer_km: training patches whose squares of that side meet validation ones are dropped (see `Split`).
         keep_in_memory: decode everything once at the start and keep it.
         max_bad_fraction: the run stops where more of the patches than this are missing or broken.
         seed: order and augmentation follow from it; the split does not.
@@ -68,6 +69,7 @@ class S2DataModule(L.LightningDataModule):
         split: str = "block",
         val_fraction: float = 0.1,
         split_degrees: float = 5.0,
+        split_buffer_km: float | str = AUTO,
         keep_in_memory: bool = False,
         max_bad_fraction: float = 0.01,
         seed: int = 0,
@@ -90,7 +92,7 @@ class S2DataModule(L.LightningDataModule):
         self.bands = choose_bands(list(bands), list(file_bands))
         sigma = None if blur_sigma is None else tuple(blur_sigma)
         self.augmentation = Augmentation(self.bands.places, image_size, scale, flips, rotate, sigma, jitter_degrees)
-        self.split = Split(split, val_fraction, split_degrees)
+        self.split = Split(split, val_fraction, split_degrees, split_buffer_km)
         patterns = (urls,) if isinstance(urls, str) else tuple(urls or ())
         self.whereabouts = Whereabouts(self.root, patterns, hub, cache_gib, shuffle_window)
         self.batch_size, self.num_workers = batch_size, num_workers
@@ -191,10 +193,10 @@ class S2DataModule(L.LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """Where the training stands, and what its order follows from."""
         epoch, batch = position(self.trainer)
-        return {"epoch": epoch, "batch": batch, "order": self._order()}
+        return {"epoch": epoch, "batch": batch, "order": self._order(), "split": self.collection.division.rule}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Resume there; `train_dataloader` checks that the order is still the same."""
+        """Resume there; `train_dataloader` checks that split and order are still the same."""
         self._state = state_dict
 
     def _begin(self) -> tuple[int, int]:
@@ -203,6 +205,7 @@ class S2DataModule(L.LightningDataModule):
             return 0, 0
         if self._state is None:
             return self.trainer.current_epoch, 0
+        check_same_split(self._state.get("split"), self.collection.division.rule)
         enter_next_epoch(self.trainer)
         self.resumed_at = resumed(self._state, self._order())
         return self.resumed_at
@@ -222,31 +225,3 @@ class S2DataModule(L.LightningDataModule):
                 raise ValueError("the batches are dealt out here: give Trainer(use_distributed_sampler=False)")
         window, workers = self.whereabouts.window, self.num_workers
         return Plan(self.batch_size, self.seed, window, workers, rank, world_size, start)
-
-
-class BlueMarbleDataModule(S2DataModule):
-    """Patches of NASA's Blue Marble, written under `root` when they are first asked for.
-
-    Args:
-        root: the data set's own folder.
-        places: patches to cut.
-        patch_size: pixels of a patch.
-        kilometres_per_pixel: ground that a pixel covers.
-        options: as for `S2DataModule`.
-    """
-
-    def __init__(
-        self,
-        root: str | Path,
-        *,
-        places: int = 40_000,
-        patch_size: int = 48,
-        kilometres_per_pixel: float = 7.4,
-        **options: Any,
-    ) -> None:
-        super().__init__(root, **{"bands": RGB, "file_bands": RGB, "scale": 255.0, "image_size": 32, **options})
-        self.recipe = Recipe(places, patch_size, kilometres_per_pixel)
-
-    def prepare_data(self) -> None:
-        """Write the data set where it is not there yet, or was written to another recipe."""
-        write_blue_marble(self.root, self.recipe)

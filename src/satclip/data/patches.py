@@ -68,11 +68,6 @@ class Form:
         return {"size": torch.tensor(sizes)} if any(size != self.size for size in sizes) else {}
 
 
-def common_form(source: Source, rows: Sequence[int], bands: Bands, least: int = 1) -> Form:
-    """The form of most of the given patches; see `form_of`."""
-    return form_of((source.read(row) for row in rows), [source.names[row] for row in rows], bands, least)
-
-
 def form_of(patches: Iterable[bytes], names: Sequence[str], bands: Bands, least: int = 1) -> Form:
     """The form of most of those GeoTIFFs that have `least` pixels both ways.
 

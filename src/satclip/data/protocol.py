@@ -5,6 +5,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from satclip.data.division import Division
 from satclip.data.loader import Loader, Plan
 from satclip.data.memory import Batch
 
@@ -30,7 +31,11 @@ class PlacedPatches(Protocol):
 
     @property
     def left_out(self) -> Mapping[str, int]:
-        """How many were found unusable at the start, by cause."""
+        """How many are not used, by cause, as is known at the start."""
+
+    @property
+    def division(self) -> Division:
+        """What the split and its buffer made of them."""
 
     def train_loader(self, plan: Plan) -> Loader:
         """Shuffled batches from `plan.start` on."""

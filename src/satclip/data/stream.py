@@ -13,7 +13,7 @@ import logging
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 
 import torch
@@ -23,6 +23,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 from satclip.data.bad import Complaint
 from satclip.data.bands import Bands
 from satclip.data.decode import decoding
+from satclip.data.division import Division, divide
+from satclip.data.footprint import footprint_km
 from satclip.data.geotiff import BadPatchError
 from satclip.data.hashing import hashed, shuffled
 from satclip.data.index import Index
@@ -177,7 +179,8 @@ class StreamCollection:
     form: Form
     train_rows: Tensor
     val_rows: Tensor
-    left_out: dict[str, int] = field(default_factory=dict)  # nobody knows before the stream has been through
+    left_out: dict[str, int]  # by the buffer; what is bad nobody knows before the stream has been through
+    division: Division
 
     @property
     def names(self) -> Sequence[str]:
@@ -221,8 +224,22 @@ def collect_stream(
         "streaming without a local cache: the order depends on the number of processes and workers, an epoch may "
         "repeat patches and leave others out, and a restart does not repeat it; dataset.cache_gib=50 mends all of that"
     )
-    first = [data for (_, data), _ in zip(patches_of(urls[0]), range(3), strict=False)]
-    form = form_of(first, [f"patch {number} of {urls[0]}" for number in range(len(first))], bands, least)
-    held_out = split.validation(index.lonlat, index.names, torch.zeros(len(index.names), dtype=torch.bool))
-    rows = torch.arange(len(index.names))
-    return StreamCollection(urls, index, form, rows[~held_out], rows[held_out])
+    first = [patch for patch, _ in zip(patches_of(urls[0]), range(3), strict=False)]
+    form = form_of(
+        (data for _, data in first), [f"patch {number} of {urls[0]}" for number in range(len(first))], bands, least
+    )
+    rows = {file_name(name): row for row, name in enumerate(index.names)}
+    with decoding():
+        known = ((data, rows.get(file_name(name))) for name, data in first)
+        placed = ((data, index.lonlat[row].tolist()) for data, row in known if row is not None)
+        width_km = footprint_km(placed)
+    division = divide(
+        split,
+        index.lonlat,
+        index.names,
+        torch.zeros(len(index.names), dtype=torch.bool),
+        width_km=width_km,
+        pixels=max(form.size),
+    )
+    left_out = {"buffer": division.buffered}
+    return StreamCollection(urls, index, form, division.train, division.validation, left_out, division)

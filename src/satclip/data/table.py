@@ -1,6 +1,7 @@
 """Every usable patch with its place, and which of them train."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from satclip.sphere import bad_lonlat
 
 log = logging.getLogger(__name__)
 SPLITS = ("block", "random", "stored")
+AUTO = "auto"
 OLD_MIRROR = 94_164  # patches of S2-100K that an older mirror holds of the 100,000 in its index
 
 
@@ -26,15 +28,24 @@ class Split:
         kind: "block" for whole cells of `degrees`, "random" for patches, "stored" for what lies in shards of that name.
         fraction: about how much of all; not for "stored".
         degrees: side of a cell.
+        buffer_km: side of the square about each patch that keeps training from validation; "auto" for the patches'
+            width, 0 for no buffer (see `satclip.data.division`).
     """
 
     kind: str
     fraction: float
     degrees: float
+    buffer_km: float | str = AUTO
 
     def __post_init__(self) -> None:
         if self.kind not in SPLITS:
             raise ValueError(f"dataset.split is one of {', '.join(SPLITS)}, got {self.kind!r}")
+        number = isinstance(self.buffer_km, (int, float)) and not isinstance(self.buffer_km, bool)
+        if self.buffer_km != AUTO and not (number and 0 <= float(self.buffer_km) < math.inf):
+            raise ValueError(
+                "dataset.split_buffer_km takes auto (the patches' width), kilometres, or 0 for no buffer, "
+                f"got {self.buffer_km!r}"
+            )
 
     def validation(self, lonlat: Tensor, names: Sequence[str], stored: Tensor) -> Tensor:
         """True for validation, by place [N, 2], by name or as stored, bool [N] -> bool [N].

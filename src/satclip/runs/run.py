@@ -12,14 +12,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from satclip import ranks
 from satclip.data.datamodule import S2DataModule
-from satclip.runs import environment, outcome
+from satclip.runs import ending, environment, outcome
 from satclip.runs.resume import command, newest_readable, other_run, step_of
+from satclip.training.callbacks import KeepFigures
 from satclip.training.csvlog import CsvLogger
 from satclip.training.keeping import Resumable, unfinished
 from satclip.training.loggers import closing_wandb, forget_wandb_run
@@ -35,7 +35,7 @@ DEAD_PEER = ("closed by peer", "reset by peer", "NCCL error", "NCCL communicator
 
 
 def train(config: DictConfig) -> dict[str, float]:
-    """Train what `config` describes and report on it; returns the metrics of the report and the validation."""
+    """Train what `config` describes and report on it; returns the figures of the best and the last weights."""
     check(config)
     quieten()
     environment.leave_with_parent()
@@ -47,11 +47,12 @@ def train(config: DictConfig) -> dict[str, float]:
     data: S2DataModule = instantiate(config.dataset)
     if environment.rank() == 0:
         data.prepare_data()  # before the model, whose weights would be fetched for nothing; Lightning calls it again
+    report: FinalReport | None = None if config.report is None else instantiate(config.report)
     model: ContrastiveModule = instantiate(config.model)
     model.recipe = {"config": resolved, "vision": resolved["vision"]}
     if config.compile:
         model.compile_towers()
-    callbacks: list[L.Callback] = [instantiate(node) for node in config.callbacks.values()]
+    callbacks: list[L.Callback] = [KeepFigures(), *(instantiate(node) for node in config.callbacks.values())]
     for callback in callbacks:
         if isinstance(callback, Resumable):
             callback.command = command(folder)
@@ -63,12 +64,9 @@ def train(config: DictConfig) -> dict[str, float]:
             logger.log_hyperparams(resolved)
         trainer.fit(model, data, ckpt_path=checkpoint)
         ranks.leave()
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        metrics = ending.last_moment(trainer).named("last")
         if trainer.is_global_zero:
-            if config.report is not None:
-                restore_best(model, trainer)
-                report: FinalReport = instantiate(config.report)
-                metrics |= report(model.model, data, folder, loggers, step=trainer.global_step)
+            metrics = ending.conclude(trainer, model, data, folder, loggers, report)
             if reason := unfinished(trainer):
                 log.warning("not complete, hence no %s: %s; to resume: %s", outcome.METRICS, reason, command(folder))
             else:
@@ -163,16 +161,6 @@ def quieten() -> None:
     )  # ours are numbers of all ranks
     if environment.rank() > 0:
         logging.getLogger().setLevel(logging.WARNING)
-
-
-def restore_best(model: ContrastiveModule, trainer: L.Trainer) -> None:
-    """Load the weights of the best validation loss, where a checkpoint callback kept them."""
-    keeper = next((callback for callback in trainer.callbacks if isinstance(callback, ModelCheckpoint)), None)  # type: ignore[attr-defined]
-    if keeper is not None and keeper.best_model_path:
-        checkpoint = torch.load(keeper.best_model_path, map_location=model.device, weights_only=True)
-        model.load_state_dict(checkpoint["state_dict"])
-        model.to(trainer.strategy.root_device)  # the end of the training has brought it back to the CPU
-        log.info("best checkpoint: %s", keeper.best_model_path)
 
 
 def explain(error: BaseException) -> str | None:
