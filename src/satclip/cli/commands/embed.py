@@ -116,7 +116,7 @@ def embed(
         pieces = embed_here(table, encoder, bad=bad, batch_size=batch_size, dtype=dtype)
     rows = seen.rows - seen.bad if bad == "drop" else seen.rows
     _write(pieces, table, output, rows=rows, width=encoder.embedding_dim, dtype=dtype)
-    click.echo(f"{rows:,} places, {encoder.embedding_dim} numbers each: {output}", err=True)
+    click.echo(f"{rows:,} places, {encoder.embedding_dim} numbers each: {click.format_filename(output)}", err=True)
     if seen.bad:
         fate = "left out" if bad == "drop" else "embedded as NaN"
         hint = f" ({seen.remedy})" if seen.swapped or seen.projected else ""
@@ -131,7 +131,7 @@ def _write(pieces: "Iterator[Piece]", table: "Places", output: Path, **shape: An
 
     written = 0
     with (
-        expected(OSError, prefix=f"{output}: "),
+        expected(OSError, prefix=f"{click.format_filename(output)}: "),
         atomic_file(output) as part,
         bar("Embedding", shape["rows"]) as progress,
     ):

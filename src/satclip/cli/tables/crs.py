@@ -51,8 +51,8 @@ def agreed(name: str, stated: Any, given: str | None) -> tuple[Any, str]:
     authority = own.to_authority(min_confidence=70)
     title = f"{':'.join(authority)} ({own.name})" if authority else own.name
     if given is not None and not own.to_2d().equals(_parse(given).to_2d(), ignore_axis_order=True):
-        raise click.BadParameter(
-            f"{name} says that it is in {title}: leave --crs out, or mend the file if it is wrong", param_hint="--crs"
+        raise click.ClickException(
+            f"--crs {given}: {name} says that it is in {title}: leave --crs out, or mend the file if it is wrong"
         )
     return own, f"the file says {title}"
 

@@ -15,7 +15,10 @@ from satclip.sphere import bad_lonlat
 
 SHOWN = 10
 _TYPING_ERRORS = 0.01  # fewer bad rows than this are slips, not a whole column in the wrong place
-_METRES = 1000.0  # no degree comes near it; eastings and northings rarely stay below
+_METRES = (
+    1e3,
+    1e8,
+)  # no degree comes near the one; eastings and northings rarely stay below, and never exceed the other
 _LONGEST = 40  # letters of a value that are shown
 _LIMITS = ((-180, 360), (-90, 90))
 
@@ -95,10 +98,11 @@ def survey(places: Places) -> Survey:
             lonlat = torch.from_numpy(piece)
             bad = bad_lonlat(lonlat)
             first = bad.nonzero().flatten()[: SHOWN - len(examples)].tolist()
-            examples.extend(_examples(rows, first, piece, written))
+            examples.extend(_examples(rows, first, piece, written, transformed=places.reference is not None))
             finite = lonlat[lonlat.isfinite().all(-1)]
             finite_bad += int(bad_lonlat(finite).sum())
-            far += int((finite.abs() > _METRES).any(-1).sum())
+            largest = finite.abs().amax(-1)
+            far += int(((largest > _METRES[0]) & (largest < _METRES[1])).sum())
             fits_swapped &= not bool(bad_lonlat(finite.flip(-1)).any())
             rows += len(lonlat)
             bad_rows += int(bad.sum())
@@ -113,14 +117,16 @@ def survey(places: Places) -> Survey:
     )
 
 
-def _examples(before: int, numbers: list[int], lonlat: Degrees, written: pa.RecordBatch) -> Iterator[BadRow]:
+def _examples(
+    before: int, numbers: list[int], lonlat: Degrees, written: pa.RecordBatch, *, transformed: bool
+) -> Iterator[BadRow]:
     for number in numbers:
         lon, lat = lonlat[number].tolist()
         row = {name: written.column(name)[number].as_py() for name in written.schema.names}
-        yield BadRow(before + number + 1, lon, lat, _fault((lon, lat), row))
+        yield BadRow(before + number + 1, lon, lat, _fault((lon, lat), row, transformed=transformed))
 
 
-def _fault(degrees: tuple[float, float], written: dict[str, Any]) -> str:
+def _fault(degrees: tuple[float, float], written: dict[str, Any], *, transformed: bool) -> str:
     """What is wrong with a row, in the words of the file where it has any."""
     if len(written) == 1:  # points
         written = dict(zip(("x", "y"), degrees, strict=True))
@@ -130,10 +136,11 @@ def _fault(degrees: tuple[float, float], written: dict[str, Any]) -> str:
     for (name, value), degree, (low, high) in zip(written.items(), degrees, _LIMITS, strict=True):
         if value is None or not str(value).strip():
             faults.append(f"{name} is empty")
-        elif not _is_number(value):
-            faults.append(f"{name} {_shown(value)} is no decimal number")
+        elif np.isnan(degree) and not (transformed and _is_number(value)):
+            comma = " (write a point, or separate the columns otherwise)" if "," in str(value) else ""
+            faults.append(f"{name} {_shown(value)!r} is no decimal number{comma}")
         elif not low <= degree <= high and not np.isnan(degree):
-            faults.append(f"{name} {value} is not in [{low}, {high}]")
+            faults.append(f"{name} {_shown(value)} is not in [{low}, {high}]")
     return ", ".join(faults) or "outside the area of the reference system"
 
 
@@ -147,4 +154,4 @@ def _is_number(value: Any) -> bool:
 
 def _shown(value: Any) -> str:
     text = str(value)
-    return repr(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
