@@ -52,7 +52,9 @@ def peak_megabytes(*arguments: str) -> int:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of a process from Linux's /proc")
-@pytest.mark.parametrize(("source", "target"), [("csv", "npy"), ("parquet", "parquet"), ("gpkg", "npy")])
+@pytest.mark.parametrize(
+    ("source", "target"), [("csv", "npy"), ("tsv", "csv"), ("parquet", "parquet"), ("gpkg", "npy")]
+)
 def test_ten_times_the_rows_take_the_same_memory(source: str, target: str, wide_model: str, tmp_path: Path) -> None:
     peaks = []
     for rows in (SHORT, LONG):
@@ -65,8 +67,9 @@ def test_ten_times_the_rows_take_the_same_memory(source: str, target: str, wide_
 
 
 def write(path: Path, rows: int) -> None:
-    if path.suffix == ".csv":
-        with pacsv.CSVWriter(path, next(tables(1, 1)).schema) as file:
+    if path.suffix in (".csv", ".tsv"):
+        options = pacsv.WriteOptions(delimiter="," if path.suffix == ".csv" else "\t", quoting_style="none")
+        with pacsv.CSVWriter(path, next(tables(1, 1)).schema, write_options=options) as file:
             for table in tables(rows // 10, 10):
                 file.write_table(table)
     elif path.suffix == ".parquet":  # one row group: the hardest case

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from satclip.cli.tables.records import Dialect, Records
+from satclip.cli.tables.records import Dialect, Records, outside
 
 _COMMA, _QUOTE = ord(","), ord('"')
 
@@ -16,13 +16,13 @@ def to_commas(records: Records, dialect: Dialect) -> Records:
         return records
     text = np.frombuffer(records.data, np.uint8).copy()
     text[records.separators] = _COMMA
-    special = np.flatnonzero((text == _COMMA) | (text == _QUOTE))
-    for known in (records.separators, records.quotes):
-        special = np.setdiff1d(special, known, assume_unique=True)
-    special = special[np.searchsorted(records.quotes, special) % 2 == 0]
-    special = special[special >= (records.starts[0] if len(records.starts) else len(text))]
-    firsts = np.sort(np.concatenate((records.starts, records.separators + 1)))
-    lasts = np.sort(np.concatenate((records.ends, records.separators)))
+    needs_quotes = (text == _COMMA) | (text == _QUOTE)
+    needs_quotes[: records.starts[0]] = False  # rows that were left out
+    needs_quotes[records.separators] = needs_quotes[records.quotes] = False
+    special = outside(np.flatnonzero(needs_quotes), records.quotes)
+    # Stable, for the sort that joins runs which are in order already.
+    firsts = np.sort(np.concatenate((records.starts, records.separators + 1)), kind="stable")
+    lasts = np.sort(np.concatenate((records.ends, records.separators)), kind="stable")
     values = np.unique(np.searchsorted(firsts, special, side="right") - 1)
     added = np.concatenate((firsts[values], lasts[values], special[text[special] == _QUOTE]))
     added.sort()

@@ -19,7 +19,6 @@ from satclip.cli.tables.places import Degrees, Lines, in_pieces
 from satclip.cli.tables.records import BLOCK_BYTES, Records, read_records
 from satclip.cli.tables.text import REMEDY
 
-_PARSE = pacsv.ParseOptions(newlines_in_values=True)
 _LINES = pa.schema([("line", pa.large_binary())])
 
 Columns = Literal["typed", "lines", "none"]
@@ -72,7 +71,7 @@ class CsvPlaces:
         for records in self._records():
             batch = self._parsed(records, names)
             if self.lines:
-                columns = [pa.array(lines(records), pa.large_binary())]
+                columns = [pa.array(lines(to_commas(records, self._layout.dialect)), pa.large_binary())]
             else:
                 columns = [as_type(batch.column(name), kind) for name, kind in self._types.items()]
             rows = pa.record_batch(columns, schema=self.schema)
@@ -109,19 +108,20 @@ class CsvPlaces:
         return {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in types.items()}
 
     def _records(self) -> Iterator[Records]:
-        """The rows of data, separated by commas."""
+        """The rows of data."""
         layout, size = self._layout, self._block_bytes
         with self._expected():
-            for records in read_records(
+            yield from read_records(
                 self._path, layout.dialect, width=len(layout.names), skip=layout.skip, block_bytes=size
-            ):
-                yield to_commas(records, layout.dialect)
+            )
 
     def _parsed(self, records: Records, names: list[str]) -> pa.RecordBatch:
         """Text as written; a value that is empty and not in quotes is null."""
         # The line break keeps Arrow from taking U+FEFF in the first value for a byte order mark.
         text = b"\n" + records.data[records.starts[0] :]
         read = pacsv.ReadOptions(column_names=self._layout.names, block_size=len(text) + 1, use_threads=False)
+        separator, quoted = self._layout.dialect
+        parse = pacsv.ParseOptions(delimiter=separator, quote_char='"' if quoted else False, newlines_in_values=True)
         convert = pacsv.ConvertOptions(
             include_columns=names,
             column_types=dict.fromkeys(names, pa.string()),
@@ -130,7 +130,7 @@ class CsvPlaces:
             null_values=[""],
         )
         with self._expected():
-            table = pacsv.read_csv(pa.py_buffer(text), read, _PARSE, convert).combine_chunks()
+            table = pacsv.read_csv(pa.py_buffer(text), read, parse, convert).combine_chunks()
         if table.num_rows != len(records.starts):
             raise click.ClickException(
                 f"{self._path.name}: Arrow reads {table.num_rows} rows where {len(records.starts)} are; {REMEDY}"

@@ -129,7 +129,7 @@ def _split(data: bytes, dialect: Dialect, *, final: bool) -> tuple[Records, int]
     """The rows that end within `data`, and how many bytes they take; `final` where nothing comes after it."""
     text = np.frombuffer(data, np.uint8)
     quotes = _quotes(text, ord(dialect.separator)) if dialect.quoted else _NOWHERE
-    breaks = _outside(np.flatnonzero((text == _LF) | (text == _CR)), quotes)
+    breaks = outside(np.flatnonzero((text == _LF) | (text == _CR)), quotes)
     after = text[np.minimum(breaks + 1, len(text) - 1)]
     last = breaks == len(text) - 1
     # A CR before a LF ends no line of its own; at the end of a block nobody knows yet.
@@ -142,11 +142,11 @@ def _split(data: bytes, dialect: Dialect, *, final: bool) -> tuple[Records, int]
             raise _FlawError(quotes[-1], "a value begins with a quote that does not end")
         starts, ends, used = np.append(starts, used), np.append(ends, len(data)), len(data)
     filled = ends > starts
-    separators = _outside(np.flatnonzero(text[:used] == ord(dialect.separator)), quotes)
+    separators = outside(np.flatnonzero(text[:used] == ord(dialect.separator)), quotes)
     return Records(data[:used], starts[filled], ends[filled], separators, quotes[: np.searchsorted(quotes, used)]), used
 
 
-def _outside(positions: Positions, quotes: Positions) -> Positions:
+def outside(positions: Positions, quotes: Positions) -> Positions:
     """Those of `positions` that lie in no quotes: an even number of them comes before."""
     return positions[np.searchsorted(quotes, positions) % 2 == 0] if len(quotes) else positions
 
