@@ -82,4 +82,6 @@ def _shown(name: str) -> str:
 def _word(name: str) -> str:
     """A name without case, unit and marks: `Longitude (deg)` as longitude."""
     word = name.strip().lower()
+    if word.startswith("_"):  # the habit of names that are not for others
+        return word
     return re.sub(r"[\W_]", "", _UNIT.sub("", word)) or word
