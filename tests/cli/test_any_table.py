@@ -19,7 +19,7 @@ from satclip.cli.tables.dialect import find_layout
 Rows = list[list[str]]
 
 FEW = settings(max_examples=80, deadline=None, database=None, derandomize=True)
-MANY = settings(max_examples=1000, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=800, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 
 SEPARATORS = st.sampled_from([",", ";", "\t", "|", " "])
 LINE_ENDS = st.sampled_from(["\n", "\r\n", "\r"])
