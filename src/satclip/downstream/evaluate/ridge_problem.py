@@ -1,0 +1,76 @@
+"""The ridge problems of one feature set over the inner folds, with sums that are taken once."""
+
+from collections.abc import Iterator
+from functools import reduce
+from operator import add
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satclip.downstream.contract import Array
+from satclip.downstream.evaluate.answers import Candidate
+from satclip.downstream.evaluate.inner_folds import InnerFolds
+from satclip.downstream.evaluate.ridge import Moments, Ridge
+
+Rows = NDArray[np.int64]
+
+
+class RidgeProblem:
+    """Training rows of one feature set, shifted to mean zero, and their inner folds.
+
+    X'X of a fold is taken once; what teaches while a fold is out is the sum of the others. Every scaling and column
+    penalty is then a rescaling of that sum.
+    """
+
+    def __init__(self, candidate: Candidate, columns: Array, train: Rows, inner: InnerFolds) -> None:
+        """Prepare for targets `columns` [N, T] and training rows [n].
+
+        Raises:
+            ValueError: when a feature is NaN or infinite.
+        """
+        self.candidate, self.inner, self.train = candidate, inner, train
+        features = candidate.features[train].astype(np.float64)
+        if not np.isfinite(features).all():
+            raise ValueError(
+                f"{candidate.name}: vectors of {int((~np.isfinite(features)).any(1).sum())} of {len(train)} places "
+                "are NaN or infinite; its training diverged (lower optimizer.lr), or the places lie outside its range"
+            )
+        self.shift = features.mean(0)
+        self.x, self.y = features - self.shift, columns[train]
+        teachers = inner.teaches.sum(1)
+        self.primal = features.shape[1] < (int(teachers[teachers >= 2].min()) if (teachers >= 2).any() else len(train))
+        self.parts: dict[int, Moments] = {}
+        if self.primal and inner.complementary:
+            self.parts = {number: self._moments(inner.fold == number) for number in np.unique(inner.fold).tolist()}
+
+    def rows(self, rows: Rows) -> Array:
+        """Features of any rows of the set, shifted as the training rows were: [M, D]."""
+        shifted: Array = self.candidate.features[rows].astype(np.float64) - self.shift
+        return shifted
+
+    def trials(self, scalings: tuple[str, ...]) -> Iterator[tuple[Rows, list[tuple[str, float, Ridge]]]]:
+        """Per inner fold: rows of `train` that are held out, and a ridge for each scaling and beta."""
+        for teach, held in self.inner:
+            moments = self._without(teach, held)
+            pairs = [(scaling, beta) for scaling in scalings for beta in self.candidate.penalties]
+            yield held, [(scaling, beta, self._ridge(moments, teach, scaling, beta)) for scaling, beta in pairs]
+
+    def final(self, scaling: str, beta: float) -> Ridge:
+        """Fitted on all training rows."""
+        everything = np.arange(len(self.x))
+        moments = reduce(add, self.parts.values()) if self.parts else self._moments(everything)
+        return self._ridge(moments, everything, scaling, beta)
+
+    def _without(self, teach: Rows, held: Rows) -> Moments:
+        if not self.parts:
+            return self._moments(teach)
+        out = int(self.inner.fold[held[0]])
+        return reduce(add, (moments for number, moments in self.parts.items() if number != out))
+
+    def _moments(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Moments:
+        return Moments.of(self.x[rows], self.y[rows], gram=self.primal)
+
+    def _ridge(self, moments: Moments, rows: Rows, scaling: str, beta: float) -> Ridge:
+        scale, penalty = moments.scale(scaling), self.candidate.penalties[beta]
+        scale = scale if penalty is None else scale / np.sqrt(penalty)
+        return Ridge.primal(moments, scale) if self.primal else Ridge.dual(self.x[rows], self.y[rows], scale)
