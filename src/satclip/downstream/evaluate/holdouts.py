@@ -39,6 +39,7 @@ class Draw:
         cells: by which an interval resamples, [N].
         buffer_km: nothing nearer than this to a tested place teaches, in the inner folds as outside; None where the
             hold-out is none by buffer.
+        repeated: whether an earlier draw tests the same places with the same pool, in another order.
     """
 
     holdout: str
@@ -49,6 +50,7 @@ class Draw:
     groups: Rows
     cells: Rows
     buffer_km: float | None = None
+    repeated: bool = False
 
 
 def keyed(*keys: int | str) -> np.random.Generator:
@@ -109,7 +111,8 @@ def part_draws(labels: Labels, parts: Rows, names: tuple[str, ...], draws: int, 
     for number in range(-(-draws // len(tested)) * len(tested)):
         part = tested[number % len(tested)]
         pool = keyed(seed, "continents", number).permutation(np.flatnonzero(parts != part))
-        yield Draw("continents", number, names[part], np.flatnonzero(parts == part), pool, parts, cells)
+        test, repeated = np.flatnonzero(parts == part), number >= len(tested)
+        yield Draw("continents", number, names[part], test, pool, parts, cells, repeated=repeated)
 
 
 def buffer_draws(labels: Labels, buffers_km: tuple[float, ...], draws: int, seed: int) -> Iterator[Draw]:
@@ -135,7 +138,8 @@ def fixed_draws(labels: Labels, draws: int, seed: int) -> Iterator[Draw]:
     each, cells = np.arange(len(labels.target)), cell_of(labels.lonlat, middle_cells(labels))
     test, others = np.flatnonzero(labels.fixed_split), np.flatnonzero(~labels.fixed_split)
     for number in range(draws):
-        yield Draw("fixed", number, "", test, keyed(seed, "fixed", number).permutation(others), each, cells)
+        pool = keyed(seed, "fixed", number).permutation(others)
+        yield Draw("fixed", number, "", test, pool, each, cells, repeated=number > 0)
 
 
 def _dealt(labels: Labels, holdout: str, groups: Rows, cells: Rows, draws: int, seed: int) -> Iterator[Draw]:

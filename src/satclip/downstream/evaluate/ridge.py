@@ -64,7 +64,10 @@ class Moments:
         )
 
     def scale(self, scaling: str, *, ddof: int = 0) -> Array:
-        """What a column is multiplied by, [D]: 1, 1 / standard deviation or 1 / range; 0 where it is constant.
+        """What a column is multiplied by, [D]; 0 where it is constant.
+
+        "raw" is one number for all columns, which brings them to unit variance on average: their relative sizes stay,
+        and one grid of penalties suits every encoder. "z-score" is 1 / standard deviation, "min-max" 1 / range.
 
         Raises:
             ValueError: when `scaling` is none of SCALINGS.
@@ -74,7 +77,8 @@ class Moments:
         size = np.sqrt(self.diagonal / self.count)
         varies = (self.high > self.low) & (spread > _CONSTANT * size)
         if scaling == "raw":
-            return varies.astype(np.float64)
+            common = float(np.sqrt((spread[varies] ** 2).mean())) if varies.any() else 1.0
+            return varies / common
         if scaling == "z-score":
             width = spread * np.sqrt(self.count / max(self.count - ddof, 1))
         elif scaling == "min-max":

@@ -1,0 +1,26 @@
+"""One thread for every product: two on a busy machine of two cores are five times slower, and not always equal."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside, BLAS, OpenMP and torch use one thread each; afterwards as many as before.
+
+    Raises:
+        ModuleNotFoundError: without threadpoolctl; ends with what to install.
+    """
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError as error:
+        raise ModuleNotFoundError("the benchmark needs threadpoolctl: pip install 'satclip[evaluate]'") from error
+    before = torch.get_num_threads()
+    with threadpool_limits(limits=1):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
