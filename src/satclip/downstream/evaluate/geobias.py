@@ -3,8 +3,8 @@
 Spatial self-information (SSI) is the surprise at Moran's I of a neighbourhood, -log p. Unmarked, the marks are 1 at
 data and 0 at background points on circles around the centre: is the data itself clustered? Marked, they are the
 performance classes of the data: are right and wrong answers clustered? The reference takes p, two-sided, from a normal
-with the mean and variance of Moran's I under randomisation (Cliff and Ord 1981, Spatial Processes, chapter 1). With four
-neighbours that normal is poor, so a p-value by permutation stands beside it.
+with the mean and variance of Moran's I under randomisation (Cliff and Ord 1981, Spatial Processes, chapter 1). With
+four neighbours that normal is poor, so a p-value by permutation stands beside it.
 """
 
 from dataclasses import dataclass

@@ -123,7 +123,7 @@ class Results:
         ]
 
     def labels_needed(self, task: str, holdout: str, family: str, rival: str, asked: str = "100") -> LabelRatio | None:
-        """Labels the rival needs for the family's score at `asked`, over those labels; None where either was not run."""
+        """Labels the rival needs for the score at `asked`, over those labels; None where either was not run."""
         mine = self.of((task, holdout, asked), family)
         theirs = [record for key in self.keys if key[:2] == (task, holdout) for record in self.of(key, rival)]
         if not mine or not theirs:
