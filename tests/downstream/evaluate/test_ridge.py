@@ -79,7 +79,7 @@ def test_a_constant_column_says_nothing_and_does_no_harm() -> None:
 
 def test_an_unknown_scaling_is_refused() -> None:
     x, y = data(10, 2)
-    with pytest.raises(ValueError, match="must be one of raw, z-score, min-max, got 'log'"):
+    with pytest.raises(ValueError, match="must be none or one of raw, z-score, min-max, got 'log'"):
         Ridge.fit(x, y, "log")
 
 

@@ -67,15 +67,18 @@ class Moments:
         """What a column is multiplied by, [D]; 0 where it is constant.
 
         "raw" is one number for all columns, which brings them to unit variance on average: their relative sizes stay,
-        and one grid of penalties suits every encoder. "z-score" is 1 / standard deviation, "min-max" 1 / range.
+        and one grid of penalties suits every encoder. "z-score" is 1 / standard deviation, "min-max" 1 / range, "none"
+        leaves the columns as they are.
 
         Raises:
-            ValueError: when `scaling` is none of SCALINGS.
+            ValueError: when `scaling` is neither "none" nor one of SCALINGS.
         """
         mean = self.total / self.count
         spread = np.sqrt(np.maximum(self.diagonal / self.count - mean**2, 0))
         size = np.sqrt(self.diagonal / self.count)
         varies = (self.high > self.low) & (spread > _CONSTANT * size)
+        if scaling == "none":
+            return varies.astype(np.float64)
         if scaling == "raw":
             common = float(np.sqrt((spread[varies] ** 2).mean())) if varies.any() else 1.0
             return varies / common
@@ -84,7 +87,7 @@ class Moments:
         elif scaling == "min-max":
             width = self.high - self.low
         else:
-            raise ValueError(f"scaling must be one of {', '.join(SCALINGS)}, got {scaling!r}")
+            raise ValueError(f"scaling must be none or one of {', '.join(SCALINGS)}, got {scaling!r}")
         inverse: Array = np.divide(1.0, width, out=np.zeros_like(width), where=varies)
         return inverse
 
@@ -134,7 +137,7 @@ class Ridge:
         return cls(mean, intercept, basis, np.maximum(values, 0), axes.T @ (y - intercept), len(x))
 
     @classmethod
-    def fit(cls, x: Array, y: Array, scaling: str = "raw", penalty: Array | None = None) -> "Ridge":
+    def fit(cls, x: Array, y: Array, scaling: str = "none", penalty: Array | None = None) -> "Ridge":
         """The cheaper of the two, for a scaling by name and a relative penalty of each column [D]."""
         gram = x.shape[1] < len(x)
         shift = x.mean(0)
