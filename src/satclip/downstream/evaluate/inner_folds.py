@@ -71,9 +71,9 @@ def inner_folds(draw: Draw, rows: Rows, lonlat: Array, *, folds: int, seed: int)
     # As outside: half of the places of the held-out cells are tested, and nothing near to those teaches.
     fold = np.where(generator.permutation(len(rows)) % 2 == 0, fold, -1)
     plain, places = plain_folds(fold, kind), lonlat[rows]
-    far = np.stack([~within(places, places[fold == number], draw.buffer_km) for number in range(len(plain.teaches))])
     if draw.buffer_km == 0:
         return plain
-    if far.sum(1).max() < 2:  # every label is near to every other: the buffer cannot be kept inside
-        return InnerFolds(fold, plain.teaches, f"{kind}, no buffer inside")
-    return InnerFolds(fold, plain.teaches & far, kind)
+    far = np.stack([~within(places, places[fold == number], draw.buffer_km) for number in range(len(plain.teaches))])
+    buffered = InnerFolds(fold, plain.teaches & far, kind)
+    # Where every label is near to every other, the buffer cannot be kept inside.
+    return buffered if any(True for _ in buffered) else InnerFolds(fold, plain.teaches, f"{kind}, no buffer inside")

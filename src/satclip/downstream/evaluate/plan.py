@@ -25,6 +25,7 @@ from satclip.downstream.evaluate.ridge_probe import RidgeProbe
 
 log = logging.getLogger(__name__)
 HOLDOUTS = ("random", "cells", "continents", "buffers", "fixed")
+FEWEST_LABELS = 4  # of which inner folds can be made
 LABELS = (30, 100, 300, 1000, 3000, None)
 GLOBAL_BUFFERS_KM = (0.0, 100.0, 200.0, 400.0, 800.0)
 REGIONAL_BUFFERS_KM = (0.0, 5.0, 10.0, 25.0, 50.0)
@@ -89,9 +90,9 @@ class Plan:
                 "draws and workers must be 1 or more and inner_folds 2 or more, got "
                 f"{self.draws}, {self.workers}, {self.inner_folds}"
             )
-        few = [count for count in self.labels if count is not None and count < 2]
+        few = [count for count in self.labels if count is not None and count < FEWEST_LABELS]
         if few or not self.labels:
-            raise ValueError(f"label counts must be 2 or more (None: all), got {self.labels}")
+            raise ValueError(f"label counts must be {FEWEST_LABELS} or more (None: all), got {self.labels}")
 
     def sample(self, labels: Labels) -> Labels:
         """At most `places` of a set, drawn by the seed and the places alone, in their own order."""

@@ -17,7 +17,7 @@ from satclip.downstream.evaluate.answers import Answer, Candidate, Choice, Goal
 from satclip.downstream.evaluate.holdouts import Draw
 from satclip.downstream.evaluate.inner_folds import InnerFolds, inner_folds
 from satclip.downstream.evaluate.penalties import penalties_of
-from satclip.downstream.evaluate.plan import Plan
+from satclip.downstream.evaluate.plan import FEWEST_LABELS, Plan
 from satclip.downstream.evaluate.records import ALL, Predictions, Record
 from satclip.downstream.evaluate.scores import Sums, absent_classes, accuracy, macro_f1, r_squared
 from satclip.downstream.evaluate.sphere_index import nearest
@@ -80,7 +80,7 @@ def _work(job: Job) -> list[Record]:
     """Every label count and encoder of one draw."""
     draw, places, found = job.draw, job.tasks[0].lonlat, []
     goals = [Goal(task.target, None if task.classes is None else len(task.classes)) for task in job.tasks]
-    if len(draw.pool) < 2 or not len(draw.test):
+    if len(draw.pool) < FEWEST_LABELS or not len(draw.test):
         log.warning("%s, draw %d: %d places are left to learn from; skipped", draw.holdout, draw.number, len(draw.pool))
         return []
     for asked, count in job.plan.counts_of(draw):
