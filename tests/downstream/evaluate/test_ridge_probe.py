@@ -133,3 +133,13 @@ def test_folds_that_leave_nothing_to_learn_from_are_refused() -> None:
     alone = InnerFolds(np.zeros(90, dtype=np.int64), np.zeros((1, 90), dtype=bool), "given")
     with pytest.raises(ValueError, match="give the probe more labels"):
         RidgeProbe().answers([Candidate("x", x)], [Goal(y, None)], np.arange(90), np.arange(9), alone)
+
+
+def test_a_fold_that_leaves_fewer_places_than_features_is_solved_like_any_other() -> None:
+    x, y, _ = data(40)
+    fold = np.where(np.arange(90) < 60, 0, 1 + np.arange(90) % 2)  # without fold 0, 30 places for 40 features
+    train, test, folds = np.arange(90), np.arange(90, 120), plain_folds(fold)
+    answer = RidgeProbe().answers([Candidate("x", x)], [Goal(y, None)], train, test, folds)[0]
+    losses = search(x[train], y[train], folds, {0.0: None})
+    best = min(losses, key=lambda key: losses[key])
+    assert (answer.choice.setting, answer.choice.scaling) == best[:2]

@@ -7,15 +7,14 @@ with the mean and variance of Moran's I under randomisation (Cliff and Ord 1981,
 four neighbours that normal is poor, so a p-value by permutation stands beside it.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
-from scipy.special import ndtr
 
 from satclip.downstream.contract import Array
-from satclip.downstream.evaluate.sphere_index import nearest, unit_vectors
+from satclip.downstream.evaluate.sphere_index import nearest, tree, unit_vectors
 from satclip.sphere import EARTH_RADIUS_KM
 
 Rows = NDArray[np.int64]
@@ -63,7 +62,7 @@ class Neighbourhood:
         variance = self.variance(marks) if np.ptp(marks) > 0 else 0.0
         if variance <= 0:
             return 0.0
-        p = 2 * float(ndtr(-abs(self.moran(marks) - self.expected) / np.sqrt(variance)))
+        p = math.erfc(abs(self.moran(marks) - self.expected) / math.sqrt(2 * variance))
         return float(-np.log(p + _TINY))
 
 
@@ -105,7 +104,7 @@ def geo_bias(
         seed: of the drawing and permuting.
     """
     vectors = unit_vectors(lonlat)
-    around = KDTree(vectors).query_ball_point(vectors, 2 * np.sin(radius_km / EARTH_RADIUS_KM / 2))
+    around = tree(vectors).query_ball_point(vectors, 2 * np.sin(radius_km / EARTH_RADIUS_KM / 2))
     generator = np.random.default_rng(seed)
     enough = np.array([number for number, rows in enumerate(around) if len(rows) >= FEWEST], dtype=np.int64)
     chosen = np.sort(generator.permutation(enough)[:centres])

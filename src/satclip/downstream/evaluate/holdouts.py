@@ -128,6 +128,8 @@ def buffer_draws(labels: Labels, buffers_km: tuple[float, ...], draws: int, seed
             near = within(labels.lonlat[others], labels.lonlat[test], km) if km > 0 else np.zeros(len(others), bool)
             kept, equally_many = others[~near], others[: int((~near).sum())]
             yield Draw(f"buffer {km:g} km", number, "", test, kept, cells, cells, km)
+            if km == 0:  # nothing is dropped: it is its own control
+                continue
             yield Draw(f"buffer {km:g} km, control", number, "", test, equally_many, np.arange(len(cells)), cells)
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from satclip.downstream.contract import Array
 from satclip.downstream.evaluate.answers import Answer, Candidate, Choice, Goal
+from satclip.downstream.evaluate.extra import from_extra
 from satclip.downstream.evaluate.inner_folds import InnerFolds
 from satclip.downstream.evaluate.ridge import Moments
 
@@ -86,10 +87,6 @@ def _scaled(candidate: Candidate, scaling: str, train: Rows, test: Rows) -> tupl
 
 def _nearest(known: Array, asked: Array, k: int) -> Rows:
     """Rows of `known` nearest to each asked vector, [M, k], fewer where there are fewer."""
-    try:
-        from sklearn.neighbors import NearestNeighbors
-    except ImportError as error:
-        raise ModuleNotFoundError("probe=knn needs scikit-learn: pip install 'satclip[evaluate]'") from error
-    index = NearestNeighbors(n_neighbors=min(k, len(known))).fit(known)
+    index = from_extra("sklearn.neighbors").NearestNeighbors(n_neighbors=min(k, len(known))).fit(known)
     rows: Rows = index.kneighbors(asked, return_distance=False).astype(np.int64)
     return rows

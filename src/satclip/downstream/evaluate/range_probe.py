@@ -6,6 +6,7 @@ ten stratified ones, as scikit-learn's RidgeCV(cv=3) and RidgeClassifierCV(cv=10
 alpha is often the one chosen: `Choice.edge` counts it.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from satclip.downstream.contract import Array
 from satclip.downstream.evaluate.answers import Answer, Candidate, Choice, Goal
+from satclip.downstream.evaluate.extra import from_extra
 from satclip.downstream.evaluate.inner_folds import InnerFolds
 from satclip.downstream.evaluate.ridge import Ridge
 from satclip.downstream.evaluate.scores import accuracy, r_squared
@@ -83,13 +85,12 @@ def _stratified(codes: NDArray[np.float64] | NDArray[np.int64]) -> list[Rows]:
     Raises:
         ModuleNotFoundError: without scikit-learn; ends with what to install.
     """
-    try:
-        from sklearn.model_selection import StratifiedKFold
-    except ImportError as error:
-        raise ModuleNotFoundError("probe=range needs scikit-learn: pip install 'satclip[evaluate]'") from error
-    import warnings
-
     folds = max(2, min(CLASS_FOLDS, int(np.bincount(codes.astype(np.int64)).max())))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        return [test for _, test in StratifiedKFold(folds).split(np.zeros((len(codes), 1)), codes)]
+        return [
+            test
+            for _, test in from_extra("sklearn.model_selection")
+            .StratifiedKFold(folds)
+            .split(np.zeros((len(codes), 1)), codes)
+        ]

@@ -37,11 +37,10 @@ class RidgeProblem:
             )
         self.shift = features.mean(0)
         self.x, self.y = features - self.shift, columns[train]
-        teachers = inner.teaches.sum(1)
-        self.primal = features.shape[1] < (int(teachers[teachers >= 2].min()) if (teachers >= 2).any() else len(train))
         self.parts: dict[int, Moments] = {}
-        if self.primal and inner.complementary:
-            self.parts = {number: self._moments(inner.fold == number) for number in np.unique(inner.fold).tolist()}
+        if features.shape[1] < len(train) and inner.complementary:
+            numbers = np.unique(inner.fold).tolist()
+            self.parts = {number: self._moments(np.flatnonzero(inner.fold == number), gram=True) for number in numbers}
 
     def rows(self, rows: Rows) -> Array:
         """Features of any rows of the set, shifted as the training rows were: [M, D]."""
@@ -57,20 +56,24 @@ class RidgeProblem:
 
     def final(self, scaling: str, beta: float) -> Ridge:
         """Fitted on all training rows."""
-        everything = np.arange(len(self.x))
-        moments = reduce(add, self.parts.values()) if self.parts else self._moments(everything)
-        return self._ridge(moments, everything, scaling, beta)
+        rows = np.arange(len(self.x))
+        moments = reduce(add, self.parts.values()) if self.parts else self._moments(rows, gram=self._primal(rows))
+        return self._ridge(moments, rows, scaling, beta)
 
     def _without(self, teach: Rows, held: Rows) -> Moments:
         if not self.parts:
-            return self._moments(teach)
+            return self._moments(teach, gram=self._primal(teach))
         out = int(self.inner.fold[held[0]])
         return reduce(add, (moments for number, moments in self.parts.items() if number != out))
 
-    def _moments(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Moments:
-        return Moments.of(self.x[rows], self.y[rows], gram=self.primal)
+    def _primal(self, rows: Rows) -> bool:
+        """Whether X'X is smaller than XX'."""
+        return bool(self.x.shape[1] < len(rows))
+
+    def _moments(self, rows: Rows, *, gram: bool) -> Moments:
+        return Moments.of(self.x[rows], self.y[rows], gram=gram)
 
     def _ridge(self, moments: Moments, rows: Rows, scaling: str, beta: float) -> Ridge:
         scale, penalty = moments.scale(scaling), self.candidate.penalties[beta]
         scale = scale if penalty is None else scale / np.sqrt(penalty)
-        return Ridge.primal(moments, scale) if self.primal else Ridge.dual(self.x[rows], self.y[rows], scale)
+        return Ridge.primal(moments, scale) if self._primal(rows) else Ridge.dual(self.x[rows], self.y[rows], scale)

@@ -1,9 +1,11 @@
 """Nearest places on the sphere, in kilometres, by a tree of unit vectors."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
+from satclip.downstream.evaluate.extra import from_extra
 from satclip.sphere import EARTH_RADIUS_KM
 
 Array = NDArray[np.float64]
@@ -28,7 +30,7 @@ def nearest(known: Array, asked: Array, k: int) -> tuple[Array, NDArray[np.int64
         Great-circle kilometres [M, k], ascending, and rows of `known` [M, k].
     """
     k = min(k, len(known))
-    chord, rows = KDTree(unit_vectors(known)).query(unit_vectors(asked), k=np.arange(1, k + 1))
+    chord, rows = tree(unit_vectors(known)).query(unit_vectors(asked), k=np.arange(1, k + 1))
     return kilometres(chord), rows.astype(np.int64)
 
 
@@ -37,6 +39,11 @@ def within(known: Array, centres: Array, km: float) -> NDArray[np.bool_]:
     if not len(centres) or not len(known):
         return np.zeros(len(known), dtype=bool)
     return nearest(centres, known, 1)[0][:, 0] <= km
+
+
+def tree(vectors: Array) -> Any:
+    """scipy's k-d tree of unit vectors [N, 3]."""
+    return from_extra("scipy.spatial").KDTree(vectors)
 
 
 def kilometres(chord: Array) -> Array:

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import torch
 
+from satclip.downstream.evaluate.extra import from_extra
+
 
 @contextmanager
 def one_thread() -> Iterator[None]:
@@ -13,12 +15,9 @@ def one_thread() -> Iterator[None]:
     Raises:
         ModuleNotFoundError: without threadpoolctl; ends with what to install.
     """
-    try:
-        from threadpoolctl import threadpool_limits
-    except ImportError as error:
-        raise ModuleNotFoundError("the benchmark needs threadpoolctl: pip install 'satclip[evaluate]'") from error
+    limits = from_extra("threadpoolctl").threadpool_limits
     before = torch.get_num_threads()
-    with threadpool_limits(limits=1):
+    with limits(limits=1):
         torch.set_num_threads(1)
         try:
             yield
