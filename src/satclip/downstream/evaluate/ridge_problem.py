@@ -1,6 +1,6 @@
 """The ridge problems of one feature set over the inner folds, with sums that are taken once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import reduce
 from operator import add
 
@@ -13,6 +13,7 @@ from satclip.downstream.evaluate.inner_folds import InnerFolds
 from satclip.downstream.evaluate.ridge import Moments, Ridge
 
 Rows = NDArray[np.int64]
+Pair = tuple[str, float]  # scaling, beta
 
 
 class RidgeProblem:
@@ -47,12 +48,11 @@ class RidgeProblem:
         shifted: Array = self.candidate.features[rows].astype(np.float64) - self.shift
         return shifted
 
-    def trials(self, scalings: tuple[str, ...]) -> Iterator[tuple[Rows, list[tuple[str, float, Ridge]]]]:
-        """Per inner fold: rows of `train` that are held out, and a ridge for each scaling and beta."""
-        for teach, held in self.inner:
-            moments = self._without(teach, held)
-            pairs = [(scaling, beta) for scaling in scalings for beta in self.candidate.penalties]
-            yield held, [(scaling, beta, self._ridge(moments, teach, scaling, beta)) for scaling, beta in pairs]
+    def ridges(self, teach: Rows, held: Rows, pairs: Iterable[Pair]) -> Iterator[tuple[Pair, Ridge]]:
+        """While the rows `held` of `train` are out: a ridge on `teach` for each (scaling, beta)."""
+        moments = self._without(teach, held)
+        for scaling, beta in pairs:
+            yield (scaling, beta), self._ridge(moments, teach, scaling, beta)
 
     def final(self, scaling: str, beta: float) -> Ridge:
         """Fitted on all training rows."""
