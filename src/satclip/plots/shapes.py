@@ -14,9 +14,10 @@ _INSIDE_PYOGRIO = "tests/fixtures/naturalearth_lowres/naturalearth_lowres.shp"
 
 @dataclass(frozen=True)
 class Countries:
-    """Names and outlines (shapely geometries, degrees), in Natural Earth's order."""
+    """Names, continents and outlines (shapely geometries, degrees), in Natural Earth's order."""
 
     names: tuple[str, ...]
+    continents: tuple[str, ...]
     outlines: NDArray[np.object_]
 
     def index(self, lonlat: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -47,7 +48,7 @@ def countries() -> Countries:
     import geopandas
 
     table = geopandas.read_file(files[0])
-    return Countries(tuple(table["name"]), table.geometry.to_numpy())
+    return Countries(tuple(table["name"]), tuple(table["continent"]), table.geometry.to_numpy())
 
 
 def land(central_meridian: float = 0.0) -> Any:
