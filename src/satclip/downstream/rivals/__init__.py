@@ -1,0 +1,1 @@
+"""Encoders to compare with, all through one contract: longitude and latitude in degrees to vectors."""
