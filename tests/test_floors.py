@@ -42,6 +42,7 @@ FLOORS = {
     "training": 4,
     "checkpoint": 4,
     "downstream": 4,
+    "downstream.rivals": 5,
     "training.report": 5,
     "runs.options": 5,
     "runs.run": 6,
