@@ -12,6 +12,7 @@ FLOORS = {
     "sphere": 0,
     "ranks": 0,
     "optional": 0,
+    "columns": 0,
     "runs": 0,
     "data.bands": 0,
     "data.hashing": 0,

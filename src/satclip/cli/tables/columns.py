@@ -4,11 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-# Degrees under their own name win over x and y, which a table may carry beside them in some other unit.
-_PAIRS = (
-    (("lon", "lng", "long", "longitude"), ("lat", "latitude")),
-    (("x",), ("y",)),
-)
+from satclip.columns import PAIRS
 
 
 def find_columns(names: Sequence[str], lon: str | None = None, lat: str | None = None) -> tuple[str, str]:
@@ -21,7 +17,7 @@ def find_columns(names: Sequence[str], lon: str | None = None, lat: str | None =
     for option, given in (("--lon", lon), ("--lat", lat)):
         if given is not None and given not in names:
             raise click.ClickException(f"{option} {given}: no such column; {listing}")
-    for longitudes, latitudes in _PAIRS:
+    for longitudes, latitudes in PAIRS:
         lons = [lon] if lon else [name for name in names if name.strip().lower() in longitudes]
         lats = [lat] if lat else [name for name in names if name.strip().lower() in latitudes]
         if len(lons) > 1 or len(lats) > 1:

@@ -80,6 +80,6 @@ def published(kind: str, path: str, options: Mapping[str, Any], *, name: str) ->
     except ConnectionError as error:
         reason = error.__cause__ or error
         raise ConnectionError(
-            f"{kind} lies at {entry.home}, {entry.hub[1]}, which cannot be fetched ({type(reason).__name__}: {reason}); "
+            f"{kind} lies at {entry.home}, {entry.hub[1]}, and cannot be fetched ({type(reason).__name__}: {reason}); "
             f"check the network, or fetch it elsewhere and give {kind}:PATH"
         ) from error
