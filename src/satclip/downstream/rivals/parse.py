@@ -85,16 +85,16 @@ def _one(text: str) -> Row:
     if _is_path(text):
         path = Path(text).expanduser()
         return torchspatial(path, name=path.stem) if _is_torchspatial(path) else trained(text)
-    near = get_close_matches(text, RELEASED, 1, 0.85)
+    released = {name.lower(): name for name in RELEASED}
+    near = get_close_matches(text.lower(), released, 1, 0.85)
     if text not in RELEASED and near:
-        raise ValueError(f"{text} is none of the released models; did you mean {near[0]}?")
-    if HUB_NAME.fullmatch(text) or text.endswith(FILE_ENDINGS):
+        raise ValueError(f"{text} is none of the released models; did you mean {released[near[0]]}?")
+    close = get_close_matches(kind, KINDS, 1, 0.8 if rest else 0.6)
+    if not (rest and close) and (HUB_NAME.fullmatch(text) or text.endswith(FILE_ENDINGS)):
         return trained(text)
-    if FUNCTION.fullmatch(text) and not get_close_matches(kind, KINDS, 1, 0.8):
+    if FUNCTION.fullmatch(text) and not close:
         return function(text)
-    close = get_close_matches(kind, [*KINDS, *RELEASED], 1, 0.6)
-    hint = f"did you mean {close[0]}?" if close else f"give {FORMS}"
-    raise ValueError(f"{text!r} names no encoder; {hint}")
+    raise ValueError(f"{text!r} names no encoder; {f'did you mean {close[0]}?' if close else f'give {FORMS}'}")
 
 
 def _options(rest: str) -> tuple[str, Options]:
