@@ -4,8 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -13,7 +15,7 @@ from satclip.downstream.rivals.climplicit import climplicit
 from satclip.downstream.rivals.csp import csp
 from satclip.downstream.rivals.geoclip import taxabind
 from satclip.downstream.rivals.mind import mind
-from satclip.downstream.rivals.sinr import sinr
+from satclip.downstream.rivals.sinr import SINR, sinr
 from satclip.downstream.rivals.torchspatial import torchspatial
 from satclip.downstream.rivals.tte import tte
 
@@ -115,3 +117,28 @@ def test_torchspatial_needs_its_hyperparameters_beside_it(draw: Draw, tmp_path: 
     (tmp_path / "params.json").write_text("{")
     with pytest.raises(ValueError, match=r"params\.json cannot be read"):
         torchspatial(tmp_path / "model_fmow_x.pt")
+
+
+def test_vectors_that_are_not_finite_are_refused_with_the_place(tmp_path: Path, places: NDArray[np.float64]) -> None:
+    state = SINR(8, 1).state_dict()
+    state["feats.0.bias"][3] = torch.nan
+    torch.save({"state_dict": state}, tmp_path / "damaged.pt")
+    with pytest.raises(
+        ValueError, match="sinr gives NaN or infinite numbers for 6 of 6 places, the first at longitude -76"
+    ):
+        sinr(tmp_path / "damaged.pt")(places)
+
+
+def test_what_the_weights_do_not_tell_is_in_the_fingerprint(draw: Draw, tmp_path: Path) -> None:
+    state = {
+        "spa_enc.ffn.layers.0.linear.weight": draw(8, 8),
+        "spa_enc.ffn.layers.0.linear.bias": draw(8),
+        "spa_enc.ffn.layers.1.linear.weight": draw(2, 8),
+        "spa_enc.ffn.layers.1.linear.bias": draw(2),
+    }
+    prints = []
+    for change in ({}, {}, {"skip_connection": True}, {"max_radius": 2.0}, {"spa_f_act": "relu"}):
+        torch.save({"params": PARAMS | {"hidden_dim": 8} | change, "state_dict": state}, tmp_path / "m.pth.tar")
+        prints.append(csp(tmp_path / "m.pth.tar").fingerprint)
+    assert prints[0] == prints[1]
+    assert len(set(prints)) == 4

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from satclip.downstream.rivals.feed_forward import FeedForward, SpatialEncoder, check_params
+from satclip.downstream.rivals.feed_forward import FeedForward, SpatialEncoder, check_params, described
 from satclip.downstream.rivals.frozen import GLOBE, Frozen
 from satclip.downstream.rivals.torchspatial import HEADS, SCALES, Grid, hyperparameters
 from satclip.downstream.rivals.weights_file import fitted, read_state
@@ -49,5 +49,6 @@ def csp(path: Path, *, name: str | None = None) -> Frozen:
     network = SpatialEncoder(UnitGrid(grid), FeedForward(grid.dim, params))
     state = read_state(path, prefix="spa_enc.", ignored=IGNORED)
     fitted(network, state, source=str(path), remedy=f"Give a file as it was published ({HOME})")
-    described = f"{[params[scale] for scale in SCALES]}"
-    return Frozen(name or f"csp {params.get('dataset', '')}".strip(), GLOBE, network, described=described)
+    return Frozen(
+        name or f"csp {params.get('dataset', '')}".strip(), GLOBE, network, described=described(params, SCALES)
+    )

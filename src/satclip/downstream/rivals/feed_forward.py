@@ -89,6 +89,11 @@ def check_params(params: Mapping[str, Any], needed: tuple[str, ...], *, source: 
         )
 
 
+def described(params: Mapping[str, Any], scales: tuple[str, ...]) -> str:
+    """What the weights do not tell of the network, for a fingerprint."""
+    return str([params.get(name) for name in ("spa_enc_type", *NEEDED, *scales)])
+
+
 def frequencies(params: Mapping[str, Any]) -> Tensor:
     """1 / r for `frequency_num` radii in geometric steps from `min_radius` to `max_radius`: float64 [F]."""
     count, low, high = params["frequency_num"], float(params["min_radius"]), float(params["max_radius"])

@@ -1,8 +1,8 @@
 """The same network trained on the labels alone: what pretraining must be worth."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,16 +16,10 @@ from satclip.downstream.rivals.weights_file import seeded
 from satclip.location.encoder import LocationEncoder
 
 LEARNING_RATES = (1e-3, 1e-4)
-BATCH, CHECKED_EVERY, PATIENCE = 256, 20, 5
+BATCH, CHECKED_EVERY, PATIENCE = 128, 20, 5
+TRIED = 80  # steps after which the better learning rate goes on alone
 MOST_CHECKED = 1000  # rows of the held-out part that a check looks at
 SHARE_HELD_OUT = 0.2
-
-
-class Choice(NamedTuple):
-    """What the held-out part chose."""
-
-    rate: float
-    steps: int
 
 
 class Headed(nn.Module):
@@ -50,7 +44,7 @@ class FromScratch:
 
     Args:
         config: of the encoder, as `LocationEncoder.config()` gives it.
-        most_steps: at most so many steps of at most 256 rows.
+        most_steps: at most so many steps of at most 128 rows.
     """
 
     seen = NOTHING
@@ -84,40 +78,61 @@ class FromScratch:
         width = 1 if classes is None else len(classes)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)  # of the dropout, where the network has any
-            choice = self._choose(train, target, width, inner_folds)
-            model, steps = self._start(width, choice.rate, train, target)
-            for _ in zip(range(choice.steps), steps, strict=False):
-                pass
-        answer = _answers(model, test).double().numpy()
+            rate, steps = self._choose(train, target, width, inner_folds)
+            training = self._start(width, rate, train, target)
+            training.advance(steps)
+            answer = training.answers(test).double().numpy()
         return np.asarray(answer[:, 0] * spread + centre if classes is None else answer)
 
-    def _choose(self, features: Tensor, target: Tensor, width: int, folds: NDArray[np.int64]) -> Choice:
+    def _choose(self, features: Tensor, target: Tensor, width: int, folds: NDArray[np.int64]) -> tuple[float, int]:
+        """The learning rate and the number of steps with the lowest loss on the held-out part."""
         held = torch.from_numpy(_held_out(len(target), folds, self.seed))
         if not held.any():  # too few labels to part with any
-            return Choice(LEARNING_RATES[0], self.most_steps // 4)
+            return LEARNING_RATES[0], self.most_steps // 4
         watched = held.nonzero().flatten()[:MOST_CHECKED]
-        best = (float("inf"), Choice(LEARNING_RATES[0], CHECKED_EVERY))
-        for rate in LEARNING_RATES:
-            model, steps = self._start(width, rate, features[~held], target[~held])
-            lowest, since = float("inf"), 0
-            for done in range(CHECKED_EVERY, self.most_steps + 1, CHECKED_EVERY):
-                for _ in zip(range(CHECKED_EVERY), steps, strict=False):
-                    pass
-                loss = float(_loss(_answers(model, features[watched]), target[watched]))
-                if loss < lowest:
-                    lowest, since = loss, 0
-                    best = min(best, (loss, Choice(rate, done)))
-                else:
-                    since += 1
-                if since == PATIENCE:
-                    break
-        return best[1]
+        seen = features[watched], target[watched]
+        trials = [(self._start(width, rate, features[~held], target[~held]), rate) for rate in LEARNING_RATES]
+        curves = [training.watch(min(TRIED, self.most_steps), *seen) for training, _ in trials]
+        better = min(range(len(trials)), key=lambda trial: min(curves[trial]))
+        training, rate = trials[better]
+        curve = curves[better] + training.watch(self.most_steps - TRIED, *seen, before=curves[better])
+        return rate, CHECKED_EVERY * (1 + int(np.argmin(curve)))
 
-    def _start(self, width: int, rate: float, features: Tensor, target: Tensor) -> tuple[nn.Module, Iterator[None]]:
-        """A fresh model, and its steps: one is taken for every `next`."""
-
+    def _start(self, width: int, rate: float, features: Tensor, target: Tensor) -> "Training":
         model = seeded(partial(Headed, self.config, width), self.seed)
-        return model, _steps(model, rate, features, target, torch.Generator().manual_seed(self.seed))
+        return Training(model, rate, features, target, torch.Generator().manual_seed(self.seed))
+
+
+class Training:
+    """A model on its way: AdamW over batches of 128 rows, drawn without replacement."""
+
+    def __init__(self, model: nn.Module, rate: float, features: Tensor, target: Tensor, draw: torch.Generator) -> None:
+        self.model = model
+        self._steps = _steps(model, rate, features, target, draw)
+
+    def advance(self, steps: int) -> None:
+        """So many steps more."""
+        for _ in zip(range(steps), self._steps, strict=False):
+            pass
+
+    def watch(self, steps: int, features: Tensor, target: Tensor, *, before: Sequence[float] = ()) -> list[float]:
+        """Losses on other rows after every 20 of `steps` steps, until five in a row are no better."""
+        losses: list[float] = []
+        for _ in range(CHECKED_EVERY, steps + 1, CHECKED_EVERY):
+            self.advance(CHECKED_EVERY)
+            losses.append(float(_loss(self.answers(features), target)))
+            curve = [*before, *losses]
+            if len(curve) - 1 - int(np.argmin(curve)) >= PATIENCE:
+                break
+        return losses
+
+    @torch.inference_mode()
+    def answers(self, features: Tensor) -> Tensor:
+        """[N, F] -> [N, width], without dropout."""
+        self.model.eval()
+        answer = torch.cat([self.model(part) for part in torch.split(features, 4096)])
+        self.model.train()
+        return answer
 
 
 def from_scratch(encoder: Frozen, seed: int = 0) -> FromScratch:
@@ -147,14 +162,6 @@ def _steps(model: nn.Module, rate: float, features: Tensor, target: Tensor, draw
 
 def _loss(answer: Tensor, target: Tensor) -> Tensor:
     return F.mse_loss(answer[:, 0], target) if target.is_floating_point() else F.cross_entropy(answer, target)
-
-
-@torch.inference_mode()
-def _answers(model: nn.Module, features: Tensor) -> Tensor:
-    model.eval()
-    answer = torch.cat([model(part) for part in torch.split(features, 4096)])
-    model.train()
-    return answer
 
 
 def _held_out(count: int, folds: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:

@@ -73,12 +73,19 @@ class Frozen:
         """Vectors of places in degrees: [N, 2] -> [N, D].
 
         Raises:
-            ValueError: `lonlat` is not [N, 2], or holds rows that are no places.
+            ValueError: `lonlat` is not [N, 2], or holds rows that are no places; or a vector is not finite.
         """
         places = checked(lonlat)
         ordered = places.flip(-1) if self.latitude_first else places
-        parts = [self.network(part) for part in torch.split(ordered, self.rows)]
-        return np.asarray(torch.cat(parts).numpy())
+        vectors = torch.cat([self.network(part) for part in torch.split(ordered, self.rows)])
+        bad = ~vectors.isfinite().all(-1)
+        if bad.any():
+            longitude, latitude = places[int(bad.int().argmax())].tolist()
+            raise ValueError(
+                f"{self.name} gives NaN or infinite numbers for {int(bad.sum())} of {len(places)} places, the first at "
+                f"longitude {longitude:g}, latitude {latitude:g}; its weights are damaged: leave it out"
+            )
+        return np.asarray(vectors.numpy())
 
 
 def checked(lonlat: Array) -> Tensor:

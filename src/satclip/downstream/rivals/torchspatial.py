@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from satclip.downstream.rivals.feed_forward import FeedForward, SpatialEncoder, check_params, frequencies
+from satclip.downstream.rivals.feed_forward import FeedForward, SpatialEncoder, check_params, described, frequencies
 from satclip.downstream.rivals.frozen import GLOBE, Frozen
 from satclip.downstream.rivals.weights_file import fitted, read_content, read_state
 
@@ -112,8 +112,7 @@ def torchspatial(path: Path, *, name: str | None = None) -> Frozen:
     state = read_state(path, prefix=PREFIX, ignored=HEADS)
     fitted(network, state, source=str(path), remedy=f"Give a file as it was published ({HOME})")
     label = name or f"torchspatial {kind} {params.get('dataset', '')}".strip()
-    described = f"{kind} {[params.get(scale) for scale in SCALES]}"
-    return Frozen(label, GLOBE, network, described=described)
+    return Frozen(label, GLOBE, network, described=described(params, SCALES))
 
 
 def hyperparameters(path: Path) -> Mapping[str, Any]:
