@@ -1,5 +1,6 @@
 """GeoCLIP against its formulas in numpy, and its place in the contract."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,7 @@ def test_geoclip_from_its_wheel_gives_what_its_formulas_give() -> None:
     embedded = geoclip()(PLACES)
     expected = by_hand(read_torch_file(path), PLACES)
     assert embedded.shape == (5, 512)
+    assert "geoclip" not in sys.modules
     assert np.abs(embedded - expected).max() < 1e-5 * np.abs(expected).max()
 
 

@@ -32,7 +32,9 @@ def whole(lonlat):
     return lonlat.astype(int)
 
 def holes(lonlat):
-    return np.where(lonlat > 50, np.nan, lonlat)
+    answer = np.where(lonlat > 50, np.nan, lonlat)
+    lonlat[:] = 0
+    return answer
 
 class Named:
     name, seen, blocks = "mine", "whole globe", (1, 2)

@@ -109,7 +109,7 @@ def test_torchspatial_needs_its_hyperparameters_beside_it(draw: Draw, tmp_path: 
     with pytest.raises(FileNotFoundError, match=r"params\.json does not list model_fmow_x"):
         torchspatial(tmp_path / "model_fmow_x.pt")
     (tmp_path / "params.json").write_text('{"model_fmow_x": {"spa_enc_type": "rbf"}}')
-    with pytest.raises(ValueError, match="of kind 'rbf'; those read here are wrap_ffn"):
+    with pytest.raises(ValueError, match="of kind 'rbf'; read here are wrap_ffn"):
         torchspatial(tmp_path / "model_fmow_x.pt")
     (tmp_path / "params.json").write_text('{"model_fmow_x": {"spa_enc_type": "wrap_ffn"}}')
     with pytest.raises(ValueError, match="lacks the hyperparameters num_filts, hidden_dim"):

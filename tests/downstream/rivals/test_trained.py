@@ -152,6 +152,15 @@ def test_from_scratch_learns_a_smooth_field_and_says_the_same_again(scratch: Fro
     assert scratch.seen == "nothing"
 
 
+def test_dropout_of_the_network_is_drawn_from_the_seed_too(checkpoint: Write) -> None:
+    row = from_scratch(trained(checkpoint()))
+    row.config["network"]["dropout"], row.most_steps = 0.2, 20
+    train, folds = draws(30, 0), np.arange(30) % 3
+    first = row.fit_predict(train, smooth(train), draws(5, 1), None, folds)
+    torch.rand(3)
+    assert np.array_equal(first, row.fit_predict(train, smooth(train), draws(5, 1), None, folds))
+
+
 def test_from_scratch_scores_classes(scratch: FromScratch) -> None:
     train, test = draws(300, 0), draws(200, 1)
     codes = np.digitize(train[:, 1], [-20, 20])

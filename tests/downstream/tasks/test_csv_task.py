@@ -89,6 +89,8 @@ def test_a_file_that_is_not_there_is_missing_data_and_no_error_of_the_run(tmp_pa
 def test_held_out_cells_follow_the_extent() -> None:
     around_the_date_line = np.array([[179.0, -17.0], [-179.0, -19.0], [178.0, -18.0]])
     assert cells_for(around_the_date_line) == (0.075, 0.15, 0.3, 0.6)
+    around_greenwich = around_the_date_line - [180.0, 0.0]
+    assert cells_for(around_greenwich) == (0.075, 0.15, 0.3, 0.6)
     california = np.array([[-124.3, 32.5], [-114.3, 42.0]])
     assert cells_for(california) == (0.25, 0.5, 1.0, 2.0)
     assert cells_for(np.array([[-120.0, 0.0], [0.0, 0.0], [120.0, 0.0]])) == GLOBAL_CELLS

@@ -60,5 +60,17 @@ def test_numbers_may_be_missing_or_have_commas_and_nothing_else() -> None:
 
 
 def test_classes_are_sorted_and_missing_ones_have_no_code() -> None:
-    found, classes = codes(["b", "", "a", "b", "NA"])
-    assert (found.tolist(), classes) == ([1, -1, 0, 1, -1], ("a", "b"))
+    found, classes = codes(["b", "", "a", "b", "N/A", "nan"])
+    assert (found.tolist(), classes) == ([1, -1, 0, 1, -1, -1], ("a", "b"))
+
+
+def test_namibia_is_a_country() -> None:
+    assert codes(["NA", "AO", ""])[1] == ("AO", "NA")
+
+
+def test_two_columns_of_one_name_are_refused_where_one_is_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b,b\n1,2,3\n")
+    assert columns(path, ("a",)) == {"a": ["1"]}
+    with pytest.raises(ValueError, match="two columns called b; rename one"):
+        columns(path, ("b",))

@@ -105,7 +105,9 @@ def torchspatial(path: Path, *, name: str | None = None) -> Frozen:
     params = hyperparameters(path)
     kind = str(params.get("spa_enc_type"))
     if kind not in KINDS:
-        raise ValueError(f"{path.name} is an encoder of kind {kind!r}; those read here are {', '.join(KINDS)}")
+        raise ValueError(
+            f"{path.name} is an encoder of kind {kind!r}; read here are {', '.join(KINDS)}, and gridcell by csp:FILE"
+        )
     check_params(params, () if kind == "wrap_ffn" else SCALES, source=str(path))
     features = KINDS[kind](params)
     network = SpatialEncoder(features, FeedForward(features.dim, params))

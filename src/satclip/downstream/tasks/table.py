@@ -23,6 +23,7 @@ class Reader(Protocol):
 
 
 MISSING = ("", "na", "n/a", "nan", "null", "none")
+MISSING_CLASS = ("", "n/a", "nan")  # NA is Namibia, and "none" may be a class
 
 
 def header(path: Path) -> list[str]:
@@ -38,7 +39,8 @@ def columns(path: Path, names: Sequence[str]) -> dict[str, list[str]]:
     """The columns `names` as text, stripped.
 
     Raises:
-        ValueError: a column is missing, a row has more or fewer values than the header, or the file is not UTF-8.
+        ValueError: a column is missing or there twice, a row has more or fewer values than the header, or the file is
+            not UTF-8.
     """
     return _read(path, names)[1]
 
@@ -61,7 +63,7 @@ def numbers(values: Sequence[str], *, what: str) -> Array:
 
 def codes(values: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Int64 codes [N] into the sorted classes, -1 where a value is missing."""
-    classes = tuple(sorted({value for value in values if value.lower() not in MISSING}))
+    classes = tuple(sorted({value for value in values if value.lower() not in MISSING_CLASS}))
     number = {name: code for code, name in enumerate(classes)}
     return np.array([number.get(value, -1) for value in values], np.int64), classes
 
@@ -88,6 +90,9 @@ def _columns(path: Path, reader: Reader, found: list[str], names: Sequence[str])
     absent = [name for name in names if name not in found]
     if absent:
         raise ValueError(f"{path} has no column {', '.join(absent)}; it has {', '.join(found)}")
+    twice = [name for name in names if found.count(name) > 1]
+    if twice:
+        raise ValueError(f"{path} has two columns called {', '.join(twice)}; rename one")
     places = [found.index(name) for name in names]
     wanted: dict[str, list[str]] = {name: [] for name in names}
     for row in reader:
