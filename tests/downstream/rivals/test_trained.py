@@ -1,6 +1,7 @@
 """Encoders of this project: what they have seen stands in their recipe; their shape untrained and from scratch."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,21 @@ def test_dropout_of_the_network_is_drawn_from_the_seed_too(checkpoint: Write) ->
     first = row.fit_predict(train, smooth(train), draws(5, 1), None, folds)
     torch.rand(3)
     assert np.array_equal(first, row.fit_predict(train, smooth(train), draws(5, 1), None, folds))
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_several_draws_at_a_time_give_what_one_after_the_other_gives(checkpoint: Write, dropout: float) -> None:
+    row = from_scratch(trained(checkpoint()))
+    row.config["network"]["dropout"], row.most_steps = dropout, 60
+    sets = [draws(40, seed) for seed in range(6)]
+
+    def answer(train: Array) -> Array:
+        return row.fit_predict(train, smooth(train), draws(5, 99), None, np.arange(40) % 3)
+
+    with ThreadPoolExecutor(6) as threads:
+        together = list(threads.map(answer, sets))
+    for train, found in zip(sets, together, strict=True):
+        np.testing.assert_array_equal(found, answer(train))
 
 
 def test_from_scratch_scores_classes(scratch: FromScratch) -> None:

@@ -1,6 +1,7 @@
 """The same network trained on the labels alone: what pretraining must be worth."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 from satclip.downstream.contract import Array, Target
 from satclip.downstream.rivals.frozen import NOTHING, Frozen, checked
-from satclip.downstream.rivals.weights_file import seeded
+from satclip.downstream.rivals.weights_file import drawing_from, seeded
 from satclip.location.encoder import LocationEncoder
 
 LEARNING_RATES = (1e-3, 1e-4)
@@ -76,8 +77,8 @@ class FromScratch:
             centre, spread = float(target.mean()), float(target.std(correction=0)) or 1.0
             target = ((target - centre) / spread).float()
         width = 1 if classes is None else len(classes)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)  # of the dropout, where the network has any
+        drops = self.config["network"].get("dropout", 0)  # drawn from torch's own generator, step by step
+        with drawing_from(self.seed) if drops else nullcontext():
             rate, steps = self._choose(train, target, width, inner_folds)
             training = self._start(width, rate, train, target)
             training.advance(steps)

@@ -1,7 +1,9 @@
 """Files of weights as other projects publish them: torch archives and safetensors, read without running any code."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import Any, TypeVar
 
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from satclip.weights import check_fit, read_torch_file
 
 WRAPPERS = ("state_dict", "model_state_dict")
+_GENERATOR = RLock()  # the benchmark works on several draws at a time, and torch has one generator for all threads
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -68,8 +71,15 @@ def fitted(network: Network, state: Mapping[str, Tensor], *, source: str, remedy
     return network.eval()
 
 
+@contextmanager
+def drawing_from(seed: int) -> Iterator[None]:
+    """Torch's own generator begins at `seed`, and is put back afterwards; other threads that ask for it wait."""
+    with _GENERATOR, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
 def seeded(build: Callable[[], Network], seed: int) -> Network:
     """What `build` makes, its weights drawn from `seed` and from nothing that came before."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with drawing_from(seed):
         return build()
