@@ -45,9 +45,14 @@ def countries() -> Countries:
             "the outlines of the land come with the packages geopandas and pyogrio (its wheel, 0.10 or newer): "
             "pip install 'satclip[demo]'"
         )
+    return read_countries(files[0])
+
+
+def read_countries(path: Path) -> Countries:
+    """The countries in a file of Natural Earth's layout: polygons in degrees with a column `name`."""
     import geopandas
 
-    table = geopandas.read_file(files[0])
+    table = geopandas.read_file(path)
     return Countries(tuple(table["name"]), tuple(table["continent"]), table.geometry.to_numpy())
 
 

@@ -1,6 +1,5 @@
 """Which columns hold longitude and latitude."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,14 +7,9 @@ from typing import NamedTuple
 
 import click
 
+from satclip.columns import candidates, word
+
 _SHOWN = 50
-_LON = {"lon", "lng", "long", "longitude", "decimallongitude", "longitudedecimal", "geolon", "geolongitude"}
-_LAT = {"lat", "latitude", "decimallatitude", "latitudedecimal", "geolat", "geolatitude"}
-# Degrees under their own name win over x and y, which a table may carry beside them in some other unit.
-_PAIRS = ((_LON, _LAT), ({"x", "xcoord", "coordx", "pointx"}, {"y", "ycoord", "coordy", "pointy"}))
-_UNIT = re.compile(
-    r"(\(.*\)|\[.*\]|[\W_](dd|deg|degs|degree|degrees|decimal|wgs84|epsg4326|degrees?_?(east|north|e|n)))$"
-)
 
 
 class Columns(NamedTuple):
@@ -41,15 +35,13 @@ def find_columns(names: Sequence[str], lon: str | None = None, lat: str | None =
             raise click.ClickException(f"{option} {given}: no such column; {listing}")
     if lon is not None and lon == lat:
         raise click.ClickException(f"--lon and --lat are both {lon}: give two columns; {listing}")
-    for longitudes, latitudes in _PAIRS:
-        lons = [lon] if lon is not None else [name for name in names if name != lat and _word(name) in longitudes]
-        lats = [lat] if lat is not None else [name for name in names if name != lon and _word(name) in latitudes]
-        if len(lons) > 1 or len(lats) > 1:
-            several = listed(lons if len(lons) > 1 else lats)
-            raise click.ClickException(f"{several} could all be meant: choose with --lon and --lat; {listing}")
-        if lons and lats:
-            return Columns(lons[0], lats[0], told=lon is None and lat is None and longitudes is _LON)
-    geometry = [name for name in names if _word(name) in ("wkt", "wkb", "geom", "thegeom", "wkbgeometry", "geometry")]
+    lons, lats, told = candidates(names, lon, lat)
+    if len(lons) > 1 or len(lats) > 1:
+        several = listed(lons if len(lons) > 1 else lats)
+        raise click.ClickException(f"{several} could all be meant: choose with --lon and --lat; {listing}")
+    if lons and lats:
+        return Columns(lons[0], lats[0], told)
+    geometry = [name for name in names if word(name) in ("wkt", "wkb", "geom", "thegeom", "wkbgeometry", "geometry")]
     hint = f"; {geometry[0]} is not read as a geometry here, write x and y in two columns" if geometry else ""
     raise click.ClickException(f"no columns named like longitude and latitude: give --lon and --lat; {listing}{hint}")
 
@@ -77,11 +69,3 @@ def listed(names: Sequence[str]) -> str:
 def _shown(name: str) -> str:
     text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
     return (text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...") or "(no name)"
-
-
-def _word(name: str) -> str:
-    """A name without case, unit and marks: `Longitude (deg)` as longitude."""
-    word = name.strip().lower()
-    if word.startswith("_"):  # the habit of names that are not for others
-        return word
-    return re.sub(r"[\W_]", "", _UNIT.sub("", word)) or word
