@@ -86,6 +86,7 @@ def test_a_run_that_is_stopped_again_and_again_is_the_run_that_was_not(
     assert moments.differences(tmp_path, whole(accumulate, interval)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["signal", "kill"])
 @pytest.mark.parametrize(
     ("options", "at"),

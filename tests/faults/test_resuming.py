@@ -173,6 +173,7 @@ def test_a_finished_run_that_was_moved_or_copied_keeps_its_best_when_it_is_exten
     assert (state["best_model_path"], state["dirpath"]) == ("best.ckpt", "")
 
 
+@pytest.mark.slow
 def test_a_finished_run_resumes_where_it_was_moved_to_and_reports_on_its_best(train: Train, tmp_path: Path) -> None:
     report = (
         "report={_target_: satclip.training.report.FinalReport, retrieval_places: 20, probe_places: 200, degrees: 9.0}"
