@@ -76,7 +76,6 @@ def test_the_validation_s_own_figures_are_kept_in_the_checkpoint_they_are_of(who
     assert {f"best/{name}": value for name, value in figures.items()}.items() <= metrics.items()
 
 
-@pytest.mark.filterwarnings("ignore:The dirpath has changed")
 def test_a_copy_that_is_resumed_describes_its_best_by_what_the_file_says(
     imagery: Path, whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -136,7 +135,7 @@ def test_without_a_best_checkpoint_the_last_weights_are_named(
     imagery: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
-        metrics = train(imagery, tmp_path, "epochs=2", "~callbacks.checkpoint", "+trainer.enable_checkpointing=false")
+        metrics = train(imagery, tmp_path, "epochs=2", "~callbacks.checkpoint")
     assert "no best checkpoint was kept: what follows is of the last epoch, 2" in caplog.text
     assert "37 validation places are fewer than 100" in caplog.text
     assert not [name for name in metrics if name.startswith("best/")]
