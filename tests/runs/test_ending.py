@@ -164,11 +164,3 @@ def test_bounds_that_are_none_stop_a_run_before_it_trains(imagery: Path, tmp_pat
         with pytest.raises(Exception, match=r"report\.bounds"):
             train(imagery, tmp_path, "epochs=1", *REPORT, f"report.bounds={bounds}")
     assert not list(tmp_path.rglob("*.ckpt"))
-
-
-def test_a_sweeper_gets_the_figure_that_it_asked_for_and_a_missing_one_costs_no_run(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    assert outcome.figure({"best/val/loss": 1.5}, "best/val/loss") == 1.5
-    assert outcome.figure({"best/val/loss": 1.5}, "val/loss") != outcome.figure({}, "val/loss")  # NaN is unlike NaN
-    assert "the run has no figure val/loss (optimized_metric); it has best/val/loss" in caplog.text
