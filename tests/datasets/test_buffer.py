@@ -21,6 +21,7 @@ from satclip.data.datamodule import S2DataModule
 from satclip.data.division import check_same_split
 from satclip.data.footprint import footprint_km
 from satclip.data.index import write_index
+from satclip.data.shards import write_shard
 from satclip.sphere import great_circle_km, uniform_on_sphere
 
 Encode = Callable[..., bytes]
@@ -138,6 +139,25 @@ def test_training_patches_on_validation_ground_are_dropped_and_counted(
     assert data.collection.left_out["buffer"] == 40 - len(train) - len(val) > 0
     assert f"buffer: {data.collection.left_out['buffer']} of {40 - len(val)} training patches" in caplog.text
     assert not data.collection.division.overlapping
+
+
+def test_stored_splits_and_streams_have_the_buffer_too(tmp_path: Path, encode: Encode) -> None:
+    step = np.degrees(0.05 / 6371)
+    lonlat = torch.tensor([[n // 2 + n % 2 * step, 0.0] for n in range(40)], dtype=torch.float64)
+    root, names = tmp_path / "shards", [f"p{number}.tif" for number in range(40)]
+    root.mkdir()
+    for part, rows in (("train", range(0, 40, 2)), ("validation", range(1, 11, 2))):
+        write_shard(
+            root / f"{part}-0.tar",
+            ((names[row], encode(np.full((1, 8, 8), row + 1, np.uint16)), *lonlat[row].tolist()) for row in rows),
+        )
+    stored = module(root, split="stored")
+    assert (len(stored.train_lonlat), stored.collection.left_out["buffer"]) == (15, 5)
+    write_index(tmp_path / "index.csv", names, lonlat)
+    streamed = module(tmp_path, urls=f"pipe:cat {root}/train-0.tar", cache_gib=0)
+    held_out = set(streamed.collection.val_rows.tolist())
+    assert not {row ^ 1 for row in held_out} & set(streamed.collection.train_rows.tolist())
+    assert streamed.collection.left_out["buffer"] == 40 - len(held_out) - len(streamed.train_lonlat) > 0
 
 
 def division(data: S2DataModule) -> tuple[list[str], list[str]]:

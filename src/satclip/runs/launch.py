@@ -6,6 +6,7 @@ gets a process of its own, which is told to run that job and nothing else.
 """
 
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -52,6 +53,16 @@ def main(config: DictConfig, *, script: str) -> dict[str, float]:
     if several_devices(config.trainer) and not environment.external():
         return _in_own_process(config, script, job)
     return _run(config)
+
+
+def figure(metrics: Mapping[str, float], name: str) -> float:
+    """The figure of that name, for a sweeper that optimises; NaN where there is none, which a sweep has in its log.
+
+    A run whose figure is missing has been trained all the same: its work is not lost for that.
+    """
+    if name not in metrics and HydraConfig.get().mode is RunMode.MULTIRUN and environment.rank() == 0:
+        log.error("the run has no figure %s (optimized_metric); it has %s", name, ", ".join(sorted(metrics)))
+    return metrics.get(name, math.nan)
 
 
 def several_devices(trainer: Mapping[str, Any]) -> bool:

@@ -1,15 +1,12 @@
 """The files that say of a folder what was run there, and that it has finished."""
 
 import json
-import logging
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from satclip.data.atomic import atomic_file
 
-log = logging.getLogger(__name__)
 METRICS = "metrics.json"  # the figures of a run; there only when it has finished
 JOB = "job.json"  # the options of a multirun's job
 
@@ -50,14 +47,6 @@ def metrics_of(folder: Path) -> dict[str, float] | None:
     except FileNotFoundError:
         return None
     return figures
-
-
-def figure(metrics: Mapping[str, float], name: str) -> float:
-    """The figure of that name; NaN, with an error in the log, where a run has none: its work is not lost for that."""
-    if name in metrics:
-        return metrics[name]
-    log.error("the run has no figure %s (optimized_metric); it has %s", name, ", ".join(sorted(metrics)))
-    return math.nan
 
 
 def begin_job(folder: Path, options: Sequence[str]) -> None:
