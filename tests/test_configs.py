@@ -9,7 +9,7 @@ import yaml
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from satclip.runs import options, run
+from satclip.runs import checks, options
 
 CONF = Path(__file__).parents[1] / "conf"
 SWEEPS = CONF.parent / "sweeps"
@@ -73,8 +73,8 @@ def test_the_command_line_beats_the_experiment_and_the_experiment_beats_the_defa
 @pytest.mark.parametrize("encoding", [name for name in choices("le_type") if name != "sphericalharmonics"])
 def test_degrees_are_refused_where_the_encoding_has_none(encoding: str) -> None:
     with pytest.raises(ValueError, match=r"has no Legendre polynomials; drop legendre_polys=20"):
-        run.check(options.compose(CONF, [f"le_type={encoding}", "legendre_polys=20"]))
-    run.check(options.compose(CONF, [f"le_type={encoding}"]))
+        checks.check(options.compose(CONF, [f"le_type={encoding}", "legendre_polys=20"]))
+    checks.check(options.compose(CONF, [f"le_type={encoding}"]))
 
 
 @pytest.mark.parametrize("experiment", choices("experiment"))
@@ -82,7 +82,7 @@ def test_every_experiment_composes_and_builds(experiment: str) -> None:
     # Weights cannot be fetched in a test: the towers are the same without them.
     weights = [] if experiment == "blue_marble" else ["vision.weights=none"]
     config = compose(f"experiment={experiment}", "trainer.accelerator=cpu", "trainer.precision=32-true", *weights)
-    run.check(config)
+    checks.check(config)
     model = instantiate(config.model)
     assert model.model.location_encoder.embedding_dim == config.embedding_dim
     instantiate(config.dataset)
@@ -110,4 +110,4 @@ def test_every_point_of_a_sweep_composes(path: Path) -> None:
     found = points(sweep)
     assert len(found) >= 9
     for point in found:
-        run.check(compose(*point))
+        checks.check(compose(*point), here=False)

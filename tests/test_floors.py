@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "satclip"
 FLOORS = {
     "sphere": 0,
     "ranks": 0,
+    "errors": 0,
     "optional": 0,
     "runs": 0,
     "data.bands": 0,
@@ -42,6 +43,10 @@ FLOORS = {
     "checkpoint": 4,
     "downstream": 4,
     "training.report": 5,
+    "runs.building": 5,
+    "runs.checks": 5,
+    "runs.composing": 5,
+    "runs.folders": 5,
     "runs.options": 5,
     "runs.run": 6,
     "cli": 6,
@@ -50,7 +55,7 @@ FLOORS = {
 ONLY = {
     "hydra": {"runs"},
     "omegaconf": {"runs"},
-    "lightning": {"training", "runs.run", "data.datamodule"},
+    "lightning": {"training", "runs.run", "runs.building", "data.datamodule"},
     "timm": {"vision"},
     "torchgeo": {"vision"},
     "webdataset": {"data"},

@@ -37,6 +37,15 @@ def started(pattern: str) -> str:
     return ranks.agree(f"satclip {pattern}", now)
 
 
+def agreed(key: str, text: str) -> str:
+    """What rank 0 says on every process that torchrun started; elsewhere the text itself."""
+    if not under_torchrun():
+        return text
+    from satclip import ranks
+
+    return ranks.told(f"satclip {key}", text if rank() == 0 else None)
+
+
 def leave_with_parent() -> None:
     """End this process, if Lightning started it as one of several ranks, when the one that did is gone.
 

@@ -12,15 +12,17 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from satclip import ranks
 from satclip.data.datamodule import S2DataModule
-from satclip.runs import environment, outcome
+from satclip.errors import is_raised_on_purpose
+from satclip.runs import checks, environment, folders, outcome
 from satclip.runs.resume import newest_readable, step_of
 from satclip.training.csvlog import CsvLogger
+from satclip.training.keeping import Resumable
 from satclip.training.loggers import closing_wandb, forget_wandb_run
 from satclip.training.module import ContrastiveModule
 from satclip.training.norms import GlobalBatchNorm
@@ -28,15 +30,15 @@ from satclip.training.report import FinalReport
 from satclip.training.saving import AtomicCheckpointIO, plain
 
 log = logging.getLogger(__name__)
-PACKAGE = str(Path(__file__).parents[1])
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_MEMORY = ("can't allocate memory", "not enough memory", "CUDA out of memory")
 DEAD_PEER = ("closed by peer", "reset by peer", "NCCL error", "NCCL communicator was aborted")
 
 
 def train(config: DictConfig) -> dict[str, float]:
     """Train what `config` describes and report on it; returns the metrics of the report and the validation."""
-    check(config)
     quieten()
+    checks.check(config)
     environment.leave_with_parent()
     folder = Path(config.output_dir)
     resolved = plain(OmegaConf.to_container(config, resolve=True))
@@ -52,8 +54,7 @@ def train(config: DictConfig) -> dict[str, float]:
         model.compile_towers()
     callbacks: list[L.Callback] = [instantiate(node) for node in config.callbacks.values()]
     loggers = connect(config.logger, step)
-    plugins = [AtomicCheckpointIO(), GlobalBatchNorm()]
-    trainer: L.Trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers or False, plugins=plugins)
+    trainer = trainer_of(config.trainer, callbacks, loggers)
     with closing_wandb(loggers):
         for logger in loggers:
             logger.log_hyperparams(resolved)
@@ -113,18 +114,23 @@ def set_precision(matmul: str) -> None:
     torch.backends.cudnn.allow_tf32 = matmul != "highest"
 
 
-def check(config: DictConfig) -> None:
-    """Refuse what composes but cannot mean anything.
+def trainer_of(options: DictConfig, callbacks: list[L.Callback], loggers: list[Logger]) -> L.Trainer:
+    """The trainer with these callbacks, less those that its options switch off.
 
-    Raises:
-        ValueError: an encoding without degrees was given `legendre_polys`.
+    Lightning refuses a bar or a keeper of checkpoints beside the option that says there is none, and adds its own where
+    there is neither.
     """
-    encoding = config.le_type["_target_"].rsplit(".", 1)[-1]
-    if "legendre_polys" in config.le_type and encoding != "SphericalHarmonics":
-        raise ValueError(
-            f"le_type {encoding} has no Legendre polynomials; drop legendre_polys={config.le_type.legendre_polys} "
-            "(~legendre_polys where an experiment sets it), or choose le_type=sphericalharmonics"
-        )
+    if options.get("enable_progress_bar") is False:
+        callbacks = [each for each in callbacks if not isinstance(each, ProgressBar)]
+    if options.get("enable_checkpointing") is False:
+        callbacks = [each for each in callbacks if not isinstance(each, (ModelCheckpoint, Resumable))]
+    switches = {
+        "enable_progress_bar": any(isinstance(each, ProgressBar) for each in callbacks),
+        "enable_checkpointing": any(isinstance(each, ModelCheckpoint) for each in callbacks),
+    }
+    plugins = [AtomicCheckpointIO(), GlobalBatchNorm()]
+    trainer: L.Trainer = instantiate(options, callbacks=callbacks, logger=loggers or False, plugins=plugins, **switches)
+    return trainer
 
 
 def quieten() -> None:
@@ -159,15 +165,13 @@ def explain(error: BaseException) -> str | None:
     """The message of an error that says what to do next, or None for a defect that wants its traceback."""
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    raised_here = trace is not None and trace.tb_frame.f_code.co_filename.startswith(PACKAGE)
     if isinstance(error, OSError) and error.errno in FULL:
-        return f"{error}; make room and go on with ckpt_path=auto: the checkpoints saved so far are whole"
+        return f"{error}; make room and resume with ckpt_path=auto: the checkpoints saved so far are whole"
     if isinstance(error, RuntimeError) and any(sign in str(error) for sign in DEAD_PEER):
-        return "another rank of this run has died; its last words are above or in its log. ckpt_path=auto goes on"
-    if raised_here and isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)):
+        return "another rank of this run has died; its last words are above or in its log. ckpt_path=auto resumes"
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
+        return f"{str(error).splitlines()[0] or 'out of memory'}; a smaller dataset.batch_size or model needs less"
+    if is_raised_on_purpose(error) and isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)):
         return str(error)
     return None
 
@@ -178,6 +182,11 @@ def main(config: DictConfig) -> dict[str, float]:
         return train(config)
     except Exception as error:
         message = explain(error)
+        if message is None:
+            folders.keep()
+            log.error(
+                "this is a defect of satclip or of a package it uses: please report it with the lines that follow"
+            )
         if message is None or HydraConfig.get().mode is RunMode.MULTIRUN:
             raise
         log.debug("where it was raised", exc_info=True)
