@@ -6,6 +6,7 @@ Hydra composes in one place, whoever asks: a single run, each job of a sweep by 
 import difflib
 import functools
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -63,19 +64,21 @@ def _in_one_line(load: Any) -> Any:
         config_name: str | None,
         overrides: list[str],
         run_mode: RunMode,
-        *more: Any,
+        from_shell: bool = True,
         **named: Any,
     ) -> DictConfig:
         def again(fewer: list[str]) -> DictConfig:
-            composed: DictConfig = load(self, config_name, fewer, run_mode, *more, **named)
+            composed: DictConfig = load(self, config_name, fewer, run_mode, from_shell=from_shell, **named)
             return composed
 
         try:
             return again(overrides)
         except (*RAISED, *ALSO_RAISED) as error:
-            if isinstance(error, ConfigCompositionException) and str(error).startswith("error: "):
-                raise
-            raise ConfigCompositionException(f"error: {_message(self, error, overrides, again)}") from None
+            told = isinstance(error, ConfigCompositionException) and str(error).startswith("error: ")
+            message = str(error) if told else f"error: {_message(self, error, overrides, again)}"
+        if from_shell:  # Hydra would add two lines on how to see more
+            sys.exit(message)
+        raise ConfigCompositionException(message)
 
     return load_configuration
 
@@ -91,7 +94,7 @@ def _checked(load: Any) -> Any:
         try:
             checks.check(config, here=False)  # a launcher may send it to a machine with other devices
         except ValueError as error:
-            raise ConfigCompositionException(f"error: {error} ({' '.join(sweep_overrides)})") from None
+            sys.exit(f"error: {error} (in the job {' '.join(sweep_overrides)})")
         return config
 
     return load_sweep_config

@@ -40,8 +40,8 @@ class DegreeSource(ConfigSource):
         return True
 
     def is_group(self, config_path: str) -> bool:
-        """Whether this is the one group."""
-        return config_path == GROUP
+        """Whether this is the one group, or what it lies in."""
+        return config_path in (GROUP, "")
 
     def is_config(self, config_path: str) -> bool:
         """Whether this is one of its options.

@@ -4,6 +4,7 @@
 follow from other choices are computed by resolvers instead of being written twice.
 """
 
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from satclip.runs import composing, degrees, environment
+
+ONLY_PRINTS = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i")
 
 
 def register() -> None:
@@ -28,6 +31,8 @@ def arguments(given: Sequence[str]) -> list[str]:
     Raises:
         SystemExit: torchrun was asked for a multirun.
     """
+    if any(each.split("=")[0] in ONLY_PRINTS for each in given):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `--help | head` closes the output early, and that is no error
     if not environment.external():
         return list(given)
     if environment.under_torchrun() and {"-m", "--multirun"} & set(given):
