@@ -70,7 +70,7 @@ BOUNDS: dict[str, Bounds] = {
     "scheduler.warmup": FRACTION,
     "scheduler.final_fraction": FRACTION,
     "dataset.image_size": Bounds(2, 2**16),
-    "dataset.batch_size": COUNT,
+    "dataset.batch_size": Bounds(2),  # a pair alone has no negative
     "dataset.places": COUNT,
     "dataset.num_workers": Bounds(0, 4096),
     "dataset.shuffle_window": COUNT,

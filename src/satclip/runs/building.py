@@ -4,6 +4,7 @@ The towers are built without memory, on torch's meta device.
 """
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +13,15 @@ from typing import Any
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
+from satclip.runs import environment
+
 OUT_OF_REACH = {"weights": "none", "pretrained": False, "frozen": False}  # of image towers: would be fetched or read
 UNUSED: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+PRECISIONS = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
 ELSEWHERE = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "precision": "32-true", "strategy": "auto"}
 
 
@@ -57,7 +62,20 @@ def build(config: DictConfig, *, here: bool) -> None:
         with _said_of("report"):
             instantiate(config.report)
     with _said_of("trainer"), _quiet():
-        instantiate(config.trainer, **UNUSED, **({} if here else ELSEWHERE))
+        trainer = instantiate(config.trainer, **UNUSED, **({} if here else ELSEWHERE))
+    if here:
+        _as_asked(config.trainer, trainer)
+
+
+def _as_asked(options: DictConfig, trainer: Trainer) -> None:
+    """Refuse what Lightning would change with a warning, or wait for without one."""
+    asked = str(options.get("precision") or trainer.precision)
+    if PRECISIONS.get(asked, asked) != trainer.precision:
+        raise ValueError(
+            f"trainer.precision={asked} is not to be had on this device; trainer.precision={trainer.precision} is"
+        )
+    if trainer.num_nodes > 1 and not environment.external() and "MASTER_ADDR" not in os.environ:
+        raise ValueError(f"trainer.num_nodes={trainer.num_nodes}, and one process was started; use torchrun or srun")
 
 
 @contextmanager

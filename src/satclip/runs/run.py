@@ -5,6 +5,7 @@ import logging
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -12,8 +13,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 from omegaconf import DictConfig, OmegaConf
 
 from satclip import ranks
@@ -32,6 +35,7 @@ from satclip.training.saving import AtomicCheckpointIO, plain
 log = logging.getLogger(__name__)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_MEMORY = ("can't allocate memory", "not enough memory", "CUDA out of memory")
+PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 DEAD_PEER = ("closed by peer", "reset by peer", "NCCL error", "NCCL communicator was aborted")
 
 
@@ -117,19 +121,21 @@ def set_precision(matmul: str) -> None:
 def trainer_of(options: DictConfig, callbacks: list[L.Callback], loggers: list[Logger]) -> L.Trainer:
     """The trainer with these callbacks, less those that its options switch off.
 
-    Lightning refuses a bar or a keeper of checkpoints beside the option that says there is none, and adds its own where
-    there is neither.
+    Lightning refuses a bar or a keeper of checkpoints beside the option that says there is none, adds its own where
+    there is neither, and logs a profile where nobody sees it: it goes to the run's folder.
     """
     if options.get("enable_progress_bar") is False:
         callbacks = [each for each in callbacks if not isinstance(each, ProgressBar)]
     if options.get("enable_checkpointing") is False:
         callbacks = [each for each in callbacks if not isinstance(each, (ModelCheckpoint, Resumable))]
-    switches = {
-        "enable_progress_bar": any(isinstance(each, ProgressBar) for each in callbacks),
-        "enable_checkpointing": any(isinstance(each, ModelCheckpoint) for each in callbacks),
-    }
-    plugins = [AtomicCheckpointIO(), GlobalBatchNorm()]
-    trainer: L.Trainer = instantiate(options, callbacks=callbacks, logger=loggers or False, plugins=plugins, **switches)
+    extra: dict[str, Any] = {"plugins": [AtomicCheckpointIO(), GlobalBatchNorm()]}
+    if "enable_progress_bar" not in options:
+        extra["enable_progress_bar"] = any(isinstance(each, ProgressBar) for each in callbacks)
+    if "enable_checkpointing" not in options:
+        extra["enable_checkpointing"] = any(isinstance(each, ModelCheckpoint) for each in callbacks)
+    if (profiler := PROFILERS.get(options.get("profiler"))) is not None:
+        extra["profiler"] = profiler(dirpath=options.default_root_dir, filename="profile")
+    trainer: L.Trainer = instantiate(options, callbacks=callbacks, logger=loggers or False, **extra)
     return trainer
 
 
@@ -171,6 +177,8 @@ def explain(error: BaseException) -> str | None:
         return "another rank of this run has died; its last words are above or in its log. ckpt_path=auto resumes"
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
         return f"{str(error).splitlines()[0] or 'out of memory'}; a smaller dataset.batch_size or model needs less"
+    if isinstance(error, MisconfigurationException):
+        return f"lightning.Trainer: {str(error).splitlines()[0]}"
     if is_raised_on_purpose(error) and isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)):
         return str(error)
     return None
