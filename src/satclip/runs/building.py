@@ -21,6 +21,7 @@ from satclip.runs import environment
 
 OUT_OF_REACH = {"weights": "none", "pretrained": False, "frozen": False}  # of image towers: would be fetched or read
 UNUSED: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+LOGGERS = ("satclip.training.csvlog.CsvLogger", "satclip.training.loggers.tensorboard_logger")  # write nothing yet
 PRECISIONS = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
 ELSEWHERE = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "precision": "32-true", "strategy": "auto"}
 
@@ -58,6 +59,10 @@ def build(config: DictConfig, *, here: bool) -> None:
     for name, node in config.callbacks.items():
         with _said_of(f"callbacks.{name}"):
             instantiate(node)
+    for name, node in config.logger.items():
+        if node["_target_"] in LOGGERS:
+            with _said_of(f"logger.{name}"):
+                instantiate(node)
     if config.report is not None:
         with _said_of("report"):
             instantiate(config.report)

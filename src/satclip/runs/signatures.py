@@ -7,6 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hydra.utils import get_object
+
+HANDED_ON = {"satclip.training.loggers.wandb_logger": ("lightning.pytorch.loggers.WandbLogger", "wandb.init")}
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -27,7 +31,7 @@ class Signature:
 def signature_of(target: Callable[..., Any]) -> Signature:
     """The options that `target` takes; what a constructor hands to its base class as `**options` is looked up there.
 
-    A function that hands its `**options` elsewhere says where by an attribute `hands_options_to`.
+    What a function of ours hands on is listed in HANDED_ON.
     """
     kinds: dict[str, Any] = {}
     needed: set[str] = set()
@@ -50,7 +54,8 @@ def signature_of(target: Callable[..., Any]) -> Signature:
 def _constructors(target: Callable[..., Any]) -> list[Callable[..., Any]]:
     if isinstance(target, type):
         return [vars(each)["__init__"] for each in target.__mro__[:-1] if "__init__" in vars(each)]
-    return [target, *(each for other in getattr(target, "hands_options_to", ()) for each in _constructors(other))]
+    handed_on = HANDED_ON.get(f"{target.__module__}.{getattr(target, '__qualname__', '')}", ())
+    return [target, *(each for name in handed_on for each in _constructors(get_object(name)))]
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
