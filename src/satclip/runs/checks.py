@@ -42,7 +42,12 @@ class Run:
     output_dir: str
 
 
-SUPPLIED = {"pe_type": ("in_dim", "out_dim"), "optimizer": ("module",), "scheduler": ("optimizer", "total_steps")}
+SUPPLIED: dict[str, tuple[str, ...]] = {
+    "pe_type": ("in_dim", "out_dim"),
+    "optimizer": ("module",),
+    "scheduler": ("optimizer", "total_steps"),
+    "logger.wandb": ("mode", "settings", "id", "experiment", "anonymous"),
+}
 GROUPS = ("le_type", "pe_type", "vision", "dataset", "loss", "optimizer", "scheduler", "trainer", "callbacks", "logger")
 NODES = (*GROUPS, "report", "model")
 MAY_BE_NULL = ("report", "scheduler")

@@ -21,6 +21,7 @@ MOST = 1000  # runs of one name that begin in one second
 OF_NO_VALUE = re.compile(r"(.*/)?(\.hydra/.*|[^/]*\.log|\.running[^/]*|multirun\.yaml|job\.json|hparams\.yaml)")
 
 _kept = False
+_new_by_time: set[Path] = set()
 
 
 def keep() -> None:
@@ -66,6 +67,17 @@ class OwnFolder(Callback):
         lock.release(Path(config.hydra.runtime.output_dir))
 
 
+def hint(folder: Path) -> str:
+    """Which earlier run of this name could be resumed, where `folder` is new only because nobody gave one."""
+    if folder.absolute() not in _new_by_time:
+        return ""
+    others = {path.parent.parent for path in folder.parent.glob("*/checkpoints/*.ckpt")} - {folder}
+    if not others:
+        return " (hydra.run.dir=FOLDER with ckpt_path=auto resumes the one in FOLDER)"
+    newest = max(others, key=lambda each: (each.stat().st_mtime, each.name))
+    return f"; the newest of this name is resumed by `satclip resume {newest}`"
+
+
 @contextmanager
 def _in_one_line(option: str) -> Iterator[None]:
     """Leave with the message of an error; Hydra would warn of what a callback raises and go on."""
@@ -92,6 +104,8 @@ def _choose(config: DictConfig, mode: str) -> Path:
         return wanted
     folder = _new(wanted) if environment.rank() == 0 else wanted
     folder = Path(environment.agreed("folder", str(folder)))
+    if mode == "run":
+        _new_by_time.add(folder.absolute())
     with read_write(config.hydra), open_dict(config.hydra):
         node.dir = str(folder)
         if mode == "sweep":  # each job is composed anew

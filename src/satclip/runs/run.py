@@ -22,10 +22,10 @@ from omegaconf import DictConfig, OmegaConf
 from satclip import ranks
 from satclip.data.datamodule import S2DataModule
 from satclip.errors import is_raised_on_purpose
-from satclip.runs import checks, environment, folders, outcome
+from satclip.runs import again, checks, environment, folders, outcome
 from satclip.runs.resume import newest_readable, step_of
 from satclip.training.csvlog import CsvLogger
-from satclip.training.keeping import Resumable
+from satclip.training.keeping import Resumable, Stopped
 from satclip.training.loggers import closing_wandb, forget_wandb_run
 from satclip.training.module import ContrastiveModule
 from satclip.training.norms import GlobalBatchNorm
@@ -87,7 +87,11 @@ def begin(folder: Path, checkpoint: str | None) -> tuple[Path | None, int]:
     found = None
     if checkpoint == "auto":
         found = newest_readable(folder)
-        log.info("going on from %s, step %d" if found else "no checkpoint under %s: a new run", *(found or [folder]))
+        if found:
+            log.info("resuming from %s, step %d", *found)
+        else:
+            hint = folders.hint(folder)
+            log.log(logging.WARNING if hint else logging.INFO, "no checkpoint under %s: a new run%s", folder, hint)
     elif checkpoint is not None:
         found = Path(checkpoint), step_of(Path(checkpoint))
     if environment.rank() == 0:
@@ -176,7 +180,7 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, RuntimeError) and any(sign in str(error) for sign in DEAD_PEER):
         return "another rank of this run has died; its last words are above or in its log. ckpt_path=auto resumes"
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
-        return f"{str(error).splitlines()[0] or 'out of memory'}; a smaller dataset.batch_size or model needs less"
+        return f"out of memory ({str(error).partition(chr(10))[0]}); a smaller dataset.batch_size or model needs less"
     if isinstance(error, MisconfigurationException):
         return f"lightning.Trainer: {str(error).splitlines()[0]}"
     if is_raised_on_purpose(error) and isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)):
@@ -188,6 +192,10 @@ def main(config: DictConfig) -> dict[str, float]:
     """`train` for the command line: bad input ends in its message, a defect in its traceback."""
     try:
         return train(config)
+    except Stopped as stop:
+        if stop.code and HydraConfig.get().mode is not RunMode.MULTIRUN:
+            log.warning("to resume: %s", again.command(sys.argv[1:], Path(config.output_dir)))
+        raise
     except Exception as error:
         message = explain(error)
         if message is None:
