@@ -79,7 +79,7 @@ REFUSALS = {
     "le_type.harmonics_calculation=null": "takes text", "le_type.harmonics_calculation=no": "orthonormal",
     "le_type=grid legendre_polys=20": "has no Legendre polynomials; drop legendre_polys=20",
     "vision.width=-3": "vision.width takes", "vision.shrink=9": "1 to 4", "vision=null": "vision takes one of resnet18",
-    "vision=typo": "Could not find 'vision/typo'", "vision._target_=no.Class": "there is no no.Class",
+    "vision=typo": "Could not find 'vision/typo'", "vision._target_=no.Class": "there is no 'no.Class'",
     "~vision": "vision is missing", "~dataset.root": "dataset.root is missing", "vision=timm vision.name=no": "timm",
     "loss.chunk=0": "1 or more", "report.degrees=0": "more than 0", "report.probe_places=abc": WHOLE,
     "report=3": "group of options", "callbacks.resumable.every_n_steps=0": "1 or more", "+callbacks.x=1": "callbacks.x",

@@ -143,8 +143,8 @@ def _part(name: str, node: Mapping[str, Any], raw: Any, whole: Mapping[str, Any]
         inner = written.get(key)
         if isinstance(value, Mapping) and not (isinstance(inner, str) and ORIGIN.fullmatch(inner)):
             _part(f"{name}.{key}", value, inner, whole)
-        elif "_target_" not in node and key not in OF_HYDRA and value is not None and not isinstance(value, Mapping):
-            raise ValueError(f"{name}.{key} is no option, got {shown(value)}")
+        elif "_target_" not in node and key not in OF_HYDRA and not isinstance(value, Mapping):
+            raise ValueError(f"{name}.{key} is no option, got {shown(value)}; ~{name}.{key} drops it")
 
 
 def _signature(name: str, target: Any) -> Any:
@@ -153,9 +153,9 @@ def _signature(name: str, target: Any) -> Any:
     try:
         found = get_object(target)
     except (ImportError, ValueError, TypeError, InstantiationException) as error:
-        raise ValueError(f"{name}._target_: there is no {target} ({str(error).splitlines()[0]})") from error
+        raise ValueError(f"{name}._target_: there is no {shown(target)} ({type(error).__name__})") from error
     if not callable(found):
-        raise ValueError(f"{name}._target_ takes the full name of a class, and {target} is none")
+        raise ValueError(f"{name}._target_ takes the full name of a class, and {shown(target)} is none")
     return signature_of(found)
 
 
