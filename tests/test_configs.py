@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -63,6 +64,20 @@ def test_every_option_of_a_group_composes(group: str) -> None:
 def test_any_degree_is_an_option(degree: int) -> None:
     config = compose("experiment=blue_marble", f"legendre_polys={degree}")
     assert instantiate(config.le_type).dim == degree**2
+
+
+@pytest.mark.parametrize("written", ["12", '"12"', "101"])
+def test_a_degree_in_a_file_of_ones_own_needs_no_quotes(written: str, tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        f"# @package _global_\ndefaults:\n  - blue_marble\n  - override /legendre_polys: {written}\n  - _self_\n"
+    )
+    overrides = [f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"]
+    if written == "101":
+        with pytest.raises(ConfigCompositionException, match="whole number from 1 to 100, got 101"):
+            options.compose(CONF, overrides)
+    else:
+        assert options.compose(CONF, overrides).le_type.legendre_polys == 12
 
 
 def test_the_command_line_beats_the_experiment_and_the_experiment_beats_the_defaults() -> None:

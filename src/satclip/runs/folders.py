@@ -88,7 +88,8 @@ def _in_one_line(option: str) -> Iterator[None]:
     except (FileExistsError, ValueError, OmegaConfBaseException) as error:
         sys.exit(f"error: {str(error).splitlines()[0]}")
     except OSError as error:
-        sys.exit(f"error: cannot write to the output folder ({error}); {option}=FOLDER sets another")
+        place = f"{error.filename} ({error.strerror})" if error.filename else str(error)
+        sys.exit(f"error: cannot write to the output folder {place}; {option}=FOLDER sets another")
 
 
 def _choose(config: DictConfig, mode: str) -> Path:
@@ -134,11 +135,13 @@ def _claim(folder: Path) -> None:
 
 
 def _remove_if_worthless(folder: Path) -> None:
-    """Remove a new folder in which no run has begun, and its parent if that is left empty."""
+    """Remove a new folder in which no run has begun, and what it lies in where that is left empty."""
     lock.release(folder)
     found = [path for path in folder.rglob("*") if not path.is_dir()]
     if _kept or not all(OF_NO_VALUE.fullmatch(str(path.relative_to(folder))) for path in found):
         return
     shutil.rmtree(folder, ignore_errors=True)
-    if folder.parent.is_dir() and folder.parent != Path.cwd() and not any(folder.parent.iterdir()):
-        folder.parent.rmdir()
+    for parent in folder.absolute().parents[:2]:  # outputs/NAME and outputs
+        if parent == Path.cwd() or not parent.is_dir() or any(parent.iterdir()):
+            return
+        parent.rmdir()

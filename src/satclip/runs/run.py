@@ -150,8 +150,9 @@ def quieten() -> None:
         logger.handlers.clear()
         logger.setLevel(logging.WARNING)
     logging.getLogger("rasterio").setLevel(logging.WARNING)  # patches that it cannot read are counted and named by us
-    # Lightning 2.6 asks torch 2.14 in a way that torch 2.14 would rather not be asked.
-    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 uses what torch 2.14 deprecates
+    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # a frozen backbone is
+    warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")  # a small data set has few
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings(
