@@ -30,8 +30,7 @@ def test_a_degree_that_is_none_stops_at_once(project: Path, tmp_path: Path) -> N
     ("given", "said"),
     [
         ("seed=abc", "seed takes a whole number"),
-        ("vision=null", "vision takes one of"),
-        ("+trainer.logger=true", "group"),
+        pytest.param("vision=null", "vision takes one of", marks=pytest.mark.slow),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line_and_leaves_nothing(
@@ -45,7 +44,7 @@ def test_what_cannot_be_is_said_in_one_line_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("at_fault", ["params", "shell"])
+@pytest.mark.parametrize("at_fault", [pytest.param("params", marks=pytest.mark.slow), "shell"])
 def test_a_job_of_a_sweep_that_cannot_be_stops_it_before_the_first(
     at_fault: str, project: Path, tmp_path: Path
 ) -> None:
