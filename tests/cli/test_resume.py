@@ -21,7 +21,7 @@ def begun(folder: Path, *overrides: str) -> Path:
 def test_it_goes_on_with_the_options_of_the_run_where_the_folder_lies_now(tmp_path: Path, project: Path) -> None:
     folder = begun(tmp_path / "moved", "experiment=blue_marble", "epochs=3", "ckpt_path=elsewhere.ckpt")
     arguments, begun_in = command_of(folder, ["epochs=5"])
-    resumed = ["experiment=blue_marble", "epochs=5", f'hydra.run.dir="{folder}"', "ckpt_path=auto"]
+    resumed = ["experiment=blue_marble", "epochs=5", f"hydra.run.dir={folder}", "ckpt_path=auto"]
     assert arguments == [str(project / "train.py"), *resumed]
     assert begun_in == tmp_path
 
@@ -33,7 +33,7 @@ def test_it_becomes_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     assert satclip("resume", str(tmp_path / "run"), "+trainer.max_time=00:01:00:00").code == 0
     assert became[0][2:] == [
-        "seed=1", "+trainer.max_time=00:01:00:00", f'hydra.run.dir="{tmp_path}/run"', "ckpt_path=auto",
+        "seed=1", "+trainer.max_time=00:01:00:00", f"hydra.run.dir={tmp_path}/run", "ckpt_path=auto",
     ]  # fmt: skip
 
 

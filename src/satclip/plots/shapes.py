@@ -14,9 +14,10 @@ _INSIDE_PYOGRIO = "tests/fixtures/naturalearth_lowres/naturalearth_lowres.shp"
 
 @dataclass(frozen=True)
 class Countries:
-    """Names and outlines (shapely geometries, degrees), in Natural Earth's order."""
+    """Names, continents and outlines (shapely geometries, degrees), in Natural Earth's order."""
 
     names: tuple[str, ...]
+    continents: tuple[str, ...]
     outlines: NDArray[np.object_]
 
     def index(self, lonlat: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -44,10 +45,15 @@ def countries() -> Countries:
             "the outlines of the land come with the packages geopandas and pyogrio (its wheel, 0.10 or newer): "
             "pip install 'satclip[demo]'"
         )
+    return read_countries(files[0])
+
+
+def read_countries(path: Path) -> Countries:
+    """The countries in a file of Natural Earth's layout: polygons in degrees with a column `name`."""
     import geopandas
 
-    table = geopandas.read_file(files[0])
-    return Countries(tuple(table["name"]), table.geometry.to_numpy())
+    table = geopandas.read_file(path)
+    return Countries(tuple(table["name"]), tuple(table["continent"]), table.geometry.to_numpy())
 
 
 def land(central_meridian: float = 0.0) -> Any:

@@ -1,6 +1,6 @@
 """The command line that resumes a run in its folder."""
 
-import shlex
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,13 +17,15 @@ def resuming(given: Sequence[str], folder: Path, more: Sequence[str] = ()) -> li
     """The overrides that resume the run in `folder`, which was begun with those given; `more` replace or join them."""
     replaced = {*OF_ONE_START, *map(key_of, more)}
     kept = [each for each in given if key_of(each) not in replaced]
-    path = str(folder.absolute()).replace("\\", "\\\\").replace('"', '\\"')
-    return [*kept, *more, f'hydra.run.dir="{path}"', "ckpt_path=auto"]
+    return [*kept, *more, f"hydra.run.dir={quoted(folder)}", "ckpt_path=auto"]
 
 
-def command(given: Sequence[str], folder: Path) -> str:
-    """What a person types to resume the run in `folder`."""
-    return shlex.join(["python", "train.py", *resuming(given, folder)])
+def quoted(folder: Path) -> str:
+    """A folder as Hydra reads it, whatever is in its name; bare where that needs no quotes."""
+    path = str(folder.absolute())
+    if re.fullmatch(r"[\w/.+-]+", path, re.ASCII):
+        return path
+    return '"' + path.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def refuse_code(overrides: Sequence[str], source: Path) -> None:

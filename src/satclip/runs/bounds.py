@@ -82,6 +82,7 @@ BOUNDS: dict[str, Bounds] = {
     "dataset.jitter_degrees": Bounds(0, 180),
     "dataset.blur_sigma": POSITIVE,
     "dataset.cache_gib": Bounds(0),
+    "dataset.split_buffer_km": Bounds(0, 20_000),
     "dataset.seed": Bounds(0, 2**32 - 1),
     "report.retrieval_places": COUNT,
     "report.probe_places": COUNT,

@@ -43,6 +43,7 @@ def build(config: DictConfig, *, here: bool) -> None:
         if name in towers.vision:
             towers.vision[name] = harmless
             towers.model.vision[name] = harmless
+    endless = all(config.trainer.get(limit) in (None, -1) for limit in ("max_epochs", "max_steps"))
     with torch.device("meta"):
         for part in ("le_type", "loss", "vision"):
             with _said_of(part):
@@ -55,7 +56,7 @@ def build(config: DictConfig, *, here: bool) -> None:
             optimizer = model.optimizer(model)
         if model.scheduler is not None:
             with _said_of("scheduler"):
-                model.scheduler(optimizer, total_steps=100)
+                model.scheduler(optimizer, total_steps=None if endless else 100)
     for name, node in config.callbacks.items():
         with _said_of(f"callbacks.{name}"):
             instantiate(node)

@@ -39,6 +39,7 @@ class Run:
     ckpt_path: str | None
     compile: bool
     matmul_precision: Literal["highest", "high", "medium"]
+    optimized_metric: str | None
     output_dir: str
 
 

@@ -6,6 +6,7 @@ gets a process of its own, which is told to run that job and nothing else.
 """
 
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -54,6 +55,16 @@ def main(config: DictConfig, *, script: str) -> dict[str, float]:
     return _run(config)
 
 
+def figure(metrics: Mapping[str, float], name: str) -> float:
+    """The figure of that name, for a sweeper that optimises; NaN where there is none, which a sweep has in its log.
+
+    A run whose figure is missing has been trained all the same: its work is not lost for that.
+    """
+    if name not in metrics and HydraConfig.get().mode is RunMode.MULTIRUN and environment.rank() == 0:
+        log.error("the run has no figure %s (optimized_metric); it has %s", name, ", ".join(sorted(metrics)))
+    return metrics.get(name, math.nan)
+
+
 def several_devices(trainer: Mapping[str, Any]) -> bool:
     """Whether a trainer's config may start processes beside this one."""
     devices = trainer.get("devices", 1)
@@ -87,6 +98,6 @@ def _in_own_process(config: DictConfig, script: str, job: Sequence[str]) -> dict
     if code > 128:
         sys.exit(code)  # told to stop
     metrics = outcome.metrics_of(Path(config.output_dir))
-    if code or metrics is None:
+    if code:
         raise RuntimeError(f"the job in {config.output_dir} ended with code {code}; its messages are above")
-    return metrics
+    return metrics or {}  # none where trainer.max_time ended it

@@ -14,7 +14,7 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 from omegaconf import DictConfig, OmegaConf
@@ -22,10 +22,11 @@ from omegaconf import DictConfig, OmegaConf
 from satclip import ranks
 from satclip.data.datamodule import S2DataModule
 from satclip.errors import is_raised_on_purpose
-from satclip.runs import again, checks, environment, folders, outcome
-from satclip.runs.resume import newest_readable, step_of
+from satclip.runs import checks, ending, environment, folders, outcome
+from satclip.runs.resume import command, newest_readable, other_run, step_of
+from satclip.training.callbacks import KeepFigures
 from satclip.training.csvlog import CsvLogger
-from satclip.training.keeping import Resumable, Stopped
+from satclip.training.keeping import Resumable, unfinished
 from satclip.training.loggers import closing_wandb, forget_wandb_run
 from satclip.training.module import ContrastiveModule
 from satclip.training.norms import GlobalBatchNorm
@@ -40,7 +41,7 @@ DEAD_PEER = ("closed by peer", "reset by peer", "NCCL error", "NCCL communicator
 
 
 def train(config: DictConfig) -> dict[str, float]:
-    """Train what `config` describes and report on it; returns the metrics of the report and the validation."""
+    """Train what `config` describes and report on it; returns the figures of the best and the last weights."""
     quieten()
     checks.check(config)
     environment.leave_with_parent()
@@ -52,48 +53,57 @@ def train(config: DictConfig) -> dict[str, float]:
     data: S2DataModule = instantiate(config.dataset)
     if environment.rank() == 0:
         data.prepare_data()  # before the model, whose weights would be fetched for nothing; Lightning calls it again
+    report: FinalReport | None = None if config.report is None else instantiate(config.report)
     model: ContrastiveModule = instantiate(config.model)
     model.recipe = {"config": resolved, "vision": resolved["vision"]}
     if config.compile:
         model.compile_towers()
-    callbacks: list[L.Callback] = [instantiate(node) for node in config.callbacks.values()]
-    loggers = connect(config.logger, step)
+    callbacks: list[L.Callback] = [KeepFigures(), *(instantiate(node) for node in config.callbacks.values())]
+    for callback in callbacks:
+        if isinstance(callback, Resumable):
+            callback.command = command(folder)
+    loggers = connect(config.logger, step, checkpoint, folder)
     trainer = trainer_of(config.trainer, callbacks, loggers)
     with closing_wandb(loggers):
         for logger in loggers:
             logger.log_hyperparams(resolved)
         trainer.fit(model, data, ckpt_path=checkpoint)
         ranks.leave()
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        metrics = ending.last_moment(trainer).named("last")
         if trainer.is_global_zero:
-            if config.report is not None:
-                restore_best(model, trainer)
-                report: FinalReport = instantiate(config.report)
-                metrics |= report(model.model, data, folder, loggers, step=trainer.global_step)
-            outcome.finish(folder, metrics)
+            metrics = ending.conclude(trainer, model, data, folder, loggers, report)
+            if reason := unfinished(trainer):
+                log.warning("not complete, hence no %s: %s; to resume: %s", outcome.METRICS, reason, command(folder))
+            else:
+                outcome.finish(folder, metrics)
     return metrics
 
 
 def begin(folder: Path, checkpoint: str | None) -> tuple[Path | None, int]:
-    """The checkpoint to go on from, and its step; (None, 0) to begin anew.
+    """The checkpoint to resume from, and its step; (None, 0) to begin anew.
 
     Raises:
         FileNotFoundError: the checkpoint asked for is not there.
         FileExistsError: the folder holds a run that this one would write over.
-        ValueError: the checkpoint is damaged, or no training can go on from it.
+        ValueError: the checkpoint is damaged, or no training can resume from it.
     """
     if environment.rank() == 0:
         outcome.refuse_another(folder, checkpoint)
     found = None
     if checkpoint == "auto":
         found = newest_readable(folder)
-        if found:
-            log.info("resuming from %s, step %d", *found)
-        else:
-            hint = folders.hint(folder)
-            log.log(logging.WARNING if hint else logging.INFO, "no checkpoint under %s: a new run%s", folder, hint)
     elif checkpoint is not None:
         found = Path(checkpoint), step_of(Path(checkpoint))
+    if found:
+        log.info("resuming from %s, step %d", *found)
+    elif checkpoint is not None:
+        hint = folders.hint(folder)
+        log.log(logging.WARNING if hint else logging.INFO, "no checkpoint under %s: a new run%s", folder, hint)
+    if found and other_run(found[0], folder):
+        log.warning(
+            "%s is of another run: this one is written to %s, and begins with that one's best checkpoint and CSV",
+            found[0], folder,
+        )  # fmt: skip
     if environment.rank() == 0:
         outcome.begin(folder)
         if found is None:
@@ -101,12 +111,12 @@ def begin(folder: Path, checkpoint: str | None) -> tuple[Path | None, int]:
     return found or (None, 0)
 
 
-def connect(nodes: DictConfig, step: int) -> list[Logger]:
-    """The loggers that can be had, ready to go on at `step`."""
+def connect(nodes: DictConfig, step: int, checkpoint: Path | None, folder: Path) -> list[Logger]:
+    """The loggers that can be had, ready to resume at the step of a checkpoint."""
     loggers: list[Logger] = [logger for node in nodes.values() if (logger := instantiate(node)) is not None]
     for logger in loggers:
         if isinstance(logger, CsvLogger) and environment.rank() == 0:
-            logger.go_on_at(step)
+            logger.resume_at(step, None if checkpoint is None else other_run(checkpoint, folder))
     return loggers
 
 
@@ -131,12 +141,12 @@ def trainer_of(options: DictConfig, callbacks: list[L.Callback], loggers: list[L
     if options.get("enable_progress_bar") is False:
         callbacks = [each for each in callbacks if not isinstance(each, ProgressBar)]
     if options.get("enable_checkpointing") is False:
-        callbacks = [each for each in callbacks if not isinstance(each, (ModelCheckpoint, Resumable))]
+        callbacks = [each for each in callbacks if not isinstance(each, Checkpoint)]
     extra: dict[str, Any] = {"plugins": [AtomicCheckpointIO(), GlobalBatchNorm()]}
     if "enable_progress_bar" not in options:
         extra["enable_progress_bar"] = any(isinstance(each, ProgressBar) for each in callbacks)
     if "enable_checkpointing" not in options:
-        extra["enable_checkpointing"] = any(isinstance(each, ModelCheckpoint) for each in callbacks)
+        extra["enable_checkpointing"] = any(isinstance(each, Checkpoint) for each in callbacks)
     if (profiler := PROFILERS.get(options.get("profiler"))) is not None:
         extra["profiler"] = profiler(dirpath=options.default_root_dir, filename="profile")
     trainer: L.Trainer = instantiate(options, callbacks=callbacks, logger=loggers or False, **extra)
@@ -162,16 +172,6 @@ def quieten() -> None:
         logging.getLogger().setLevel(logging.WARNING)
 
 
-def restore_best(model: ContrastiveModule, trainer: L.Trainer) -> None:
-    """Load the weights of the best validation loss, where a checkpoint callback kept them."""
-    keeper = next((callback for callback in trainer.callbacks if isinstance(callback, ModelCheckpoint)), None)  # type: ignore[attr-defined]
-    if keeper is not None and keeper.best_model_path:
-        checkpoint = torch.load(keeper.best_model_path, map_location=model.device, weights_only=True)
-        model.load_state_dict(checkpoint["state_dict"])
-        model.to(trainer.strategy.root_device)  # the end of the training has brought it back to the CPU
-        log.info("best checkpoint: %s", keeper.best_model_path)
-
-
 def explain(error: BaseException) -> str | None:
     """The message of an error that says what to do next, or None for a defect that wants its traceback."""
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
@@ -193,10 +193,6 @@ def main(config: DictConfig) -> dict[str, float]:
     """`train` for the command line: bad input ends in its message, a defect in its traceback."""
     try:
         return train(config)
-    except Stopped as stop:
-        if stop.code and HydraConfig.get().mode is not RunMode.MULTIRUN:
-            log.warning("to resume: %s", again.command(sys.argv[1:], Path(config.output_dir)))
-        raise
     except Exception as error:
         message = explain(error)
         if message is None:
