@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from satclip.runs import again, folders, lock
+from satclip.runs import again, environment, folders, lock
 
 
 def config_of(pattern: str, mode: str = "run") -> object:
@@ -23,6 +23,18 @@ def test_runs_of_one_second_each_get_a_folder(tmp_path: Path) -> None:
     assert {path.name for path in got} == {"10-00-00", *(f"10-00-00_{number}" for number in range(2, 9))}
     for path in got:
         lock.release(path)
+
+
+def test_the_tasks_of_srun_name_one_folder_whenever_each_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("SLURM_NTASKS", "2"), ("SLURM_JOB_ID", "7"), ("SLURM_STEP_ID", "1")):
+        monkeypatch.setenv(name, value)
+    assert {environment.started("%H-%M-%S-%f") for _ in range(3)} == {"slurm-7-1"}
+    OmegaConf.register_new_resolver("started", environment.started, replace=True)
+    (tmp_path / "slurm-7-1").mkdir()  # by another task, or before the job was put back into the queue
+    assert folders._choose(config_of(f"{tmp_path}/${{started:x}}"), "run") == tmp_path / "slurm-7-1"  # type: ignore[arg-type]
+    lock.release(tmp_path / "slurm-7-1")
 
 
 def test_a_sweep_tells_its_jobs_of_another_folder(tmp_path: Path) -> None:

@@ -96,7 +96,8 @@ def _choose(config: DictConfig, mode: str) -> Path:
     """The folder of this run or sweep, taken; the config is told where it is another than it says."""
     node = config.hydra[mode]
     wanted, named = Path(node.dir), OmegaConf.to_container(node, resolve=False)
-    if not OF_THE_TIME.search(str(named["dir"] if isinstance(named, dict) else "")):
+    of_the_time = OF_THE_TIME.search(str(named["dir"] if isinstance(named, dict) else ""))
+    if environment.under_srun() or not of_the_time:  # srun's tasks cannot tell each other of another folder
         if environment.rank() == 0:
             existed = wanted.exists()
             _claim(wanted)
