@@ -29,7 +29,7 @@ PASSED_ON = (signal.SIGTERM, signal.SIGUSR1)
 def main(config: DictConfig, *, script: str) -> dict[str, float]:
     """Run what Hydra composed.
 
-    A job of a multirun that finished before in the same folder returns its figures; one that was interrupted goes on.
+    A job of a multirun that finished before in the same folder returns its figures; one that was interrupted resumes.
 
     Args:
         config: what to run.
@@ -47,7 +47,7 @@ def main(config: DictConfig, *, script: str) -> dict[str, float]:
         log.info("%s has finished before and is skipped", folder)
         return found
     if config.ckpt_path is None or (begun and outcome.traces(folder)):
-        config.ckpt_path = "auto"  # a checkpoint of elsewhere is what a job begins with, not what it goes on from
+        config.ckpt_path = "auto"  # a checkpoint of elsewhere is what a job begins with, not what it resumes from
     if environment.rank() == 0:
         outcome.begin_job(folder, job)
     if several_devices(config.trainer) and not environment.external():

@@ -11,6 +11,8 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
+from satclip.runs.again import key_of, quoted, resuming
+
 log = logging.getLogger(__name__)
 NEEDED = ("state_dict", "optimizer_states", "loops", "global_step")
 
@@ -62,11 +64,9 @@ def other_run(checkpoint: Path, folder: Path) -> Path | None:
 
 def command(folder: Path) -> str:
     """The command line of this process, with what has it resume in `folder`."""
-    several = HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN  # its jobs resume by themselves
-    here, replaced = (
-        (f"hydra.sweep.dir={folder.parent}", ("hydra.sweep.dir=",))
-        if several
-        else (f"hydra.run.dir={folder} ckpt_path=auto", ("hydra.run.dir=", "ckpt_path="))
-    )
-    kept = [option for option in sys.argv if not option.lstrip("+").startswith(replaced)]
-    return " ".join(["python", *map(shlex.quote, kept), here])
+    if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:  # its jobs resume by themselves
+        arguments = [each for each in sys.argv[1:] if key_of(each) != "hydra.sweep.dir"]
+        arguments.append(f"hydra.sweep.dir={quoted(folder.parent)}")
+    else:
+        arguments = resuming(sys.argv[1:], folder)
+    return shlex.join(["python", sys.argv[0], *arguments])

@@ -5,6 +5,7 @@ import logging
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -12,12 +13,16 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 from omegaconf import DictConfig, OmegaConf
 
 from satclip import ranks
 from satclip.data.datamodule import S2DataModule
-from satclip.runs import ending, environment, outcome
+from satclip.errors import is_raised_on_purpose
+from satclip.runs import checks, ending, environment, folders, outcome
 from satclip.runs.resume import command, newest_readable, other_run, step_of
 from satclip.training.callbacks import KeepFigures
 from satclip.training.csvlog import CsvLogger
@@ -29,15 +34,16 @@ from satclip.training.report import FinalReport
 from satclip.training.saving import AtomicCheckpointIO, plain
 
 log = logging.getLogger(__name__)
-PACKAGE = str(Path(__file__).parents[1])
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_MEMORY = ("can't allocate memory", "not enough memory", "CUDA out of memory")
+PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 DEAD_PEER = ("closed by peer", "reset by peer", "NCCL error", "NCCL communicator was aborted")
 
 
 def train(config: DictConfig) -> dict[str, float]:
     """Train what `config` describes and report on it; returns the figures of the best and the last weights."""
-    check(config)
     quieten()
+    checks.check(config)
     environment.leave_with_parent()
     folder = Path(config.output_dir)
     resolved = plain(OmegaConf.to_container(config, resolve=True))
@@ -57,8 +63,7 @@ def train(config: DictConfig) -> dict[str, float]:
         if isinstance(callback, Resumable):
             callback.command = command(folder)
     loggers = connect(config.logger, step, checkpoint, folder)
-    plugins = [AtomicCheckpointIO(), GlobalBatchNorm()]
-    trainer: L.Trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers or False, plugins=plugins)
+    trainer = trainer_of(config.trainer, callbacks, loggers)
     with closing_wandb(loggers):
         for logger in loggers:
             logger.log_hyperparams(resolved)
@@ -92,7 +97,8 @@ def begin(folder: Path, checkpoint: str | None) -> tuple[Path | None, int]:
     if found:
         log.info("resuming from %s, step %d", *found)
     elif checkpoint is not None:
-        log.info("no checkpoint under %s: a new run", folder)
+        hint = folders.hint(folder)
+        log.log(logging.WARNING if hint else logging.INFO, "no checkpoint under %s: a new run%s", folder, hint)
     if found and other_run(found[0], folder):
         log.warning(
             "%s is of another run: this one is written to %s, and begins with that one's best checkpoint and CSV",
@@ -126,23 +132,25 @@ def set_precision(matmul: str) -> None:
     torch.backends.cudnn.allow_tf32 = matmul != "highest"
 
 
-def check(config: DictConfig) -> None:
-    """Refuse what composes but cannot mean anything.
+def trainer_of(options: DictConfig, callbacks: list[L.Callback], loggers: list[Logger]) -> L.Trainer:
+    """The trainer with these callbacks, less those that its options switch off.
 
-    Raises:
-        ValueError: an encoding without degrees was given `legendre_polys`, or a training without end a schedule that
-            needs one.
+    Lightning refuses a bar or a keeper of checkpoints beside the option that says there is none, adds its own where
+    there is neither, and logs a profile where nobody sees it: it goes to the run's folder.
     """
-    endless = all(limit in (None, -1) for limit in (config.trainer.max_epochs, config.trainer.max_steps))
-    if config.scheduler is not None and endless:
-        nothing = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-        instantiate(config.scheduler)(nothing, total_steps=None)
-    encoding = config.le_type["_target_"].rsplit(".", 1)[-1]
-    if "legendre_polys" in config.le_type and encoding != "SphericalHarmonics":
-        raise ValueError(
-            f"le_type {encoding} has no Legendre polynomials; drop legendre_polys={config.le_type.legendre_polys} "
-            "(~legendre_polys where an experiment sets it), or choose le_type=sphericalharmonics"
-        )
+    if options.get("enable_progress_bar") is False:
+        callbacks = [each for each in callbacks if not isinstance(each, ProgressBar)]
+    if options.get("enable_checkpointing") is False:
+        callbacks = [each for each in callbacks if not isinstance(each, Checkpoint)]
+    extra: dict[str, Any] = {"plugins": [AtomicCheckpointIO(), GlobalBatchNorm()]}
+    if "enable_progress_bar" not in options:
+        extra["enable_progress_bar"] = any(isinstance(each, ProgressBar) for each in callbacks)
+    if "enable_checkpointing" not in options:
+        extra["enable_checkpointing"] = any(isinstance(each, Checkpoint) for each in callbacks)
+    if (profiler := PROFILERS.get(options.get("profiler"))) is not None:
+        extra["profiler"] = profiler(dirpath=options.default_root_dir, filename="profile")
+    trainer: L.Trainer = instantiate(options, callbacks=callbacks, logger=loggers or False, **extra)
+    return trainer
 
 
 def quieten() -> None:
@@ -152,8 +160,9 @@ def quieten() -> None:
         logger.handlers.clear()
         logger.setLevel(logging.WARNING)
     logging.getLogger("rasterio").setLevel(logging.WARNING)  # patches that it cannot read are counted and named by us
-    # Lightning 2.6 asks torch 2.14 in a way that torch 2.14 would rather not be asked.
-    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 uses what torch 2.14 deprecates
+    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # a frozen backbone is
+    warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")  # a small data set has few
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings(
@@ -167,15 +176,15 @@ def explain(error: BaseException) -> str | None:
     """The message of an error that says what to do next, or None for a defect that wants its traceback."""
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    raised_here = trace is not None and trace.tb_frame.f_code.co_filename.startswith(PACKAGE)
     if isinstance(error, OSError) and error.errno in FULL:
         return f"{error}; make room and resume with ckpt_path=auto: the checkpoints saved so far are whole"
     if isinstance(error, RuntimeError) and any(sign in str(error) for sign in DEAD_PEER):
-        return "another rank of this run has died; its last words are above or in its log. ckpt_path=auto resumes it"
-    if raised_here and isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)):
+        return "another rank of this run has died; its last words are above or in its log. ckpt_path=auto resumes"
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
+        return f"out of memory ({str(error).partition(chr(10))[0]}); a smaller dataset.batch_size or model needs less"
+    if isinstance(error, MisconfigurationException):
+        return f"lightning.Trainer: {str(error).splitlines()[0]}"
+    if is_raised_on_purpose(error) and isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)):
         return str(error)
     return None
 
@@ -186,6 +195,11 @@ def main(config: DictConfig) -> dict[str, float]:
         return train(config)
     except Exception as error:
         message = explain(error)
+        if message is None:
+            folders.keep()
+            log.error(
+                "this is a defect of satclip or of a package it uses: please report it with the lines that follow"
+            )
         if message is None or HydraConfig.get().mode is RunMode.MULTIRUN:
             raise
         log.debug("where it was raised", exc_info=True)
