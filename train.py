@@ -9,11 +9,11 @@ from satclip.runs import options
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def main(config: DictConfig) -> dict[str, float]:
-    """Run one experiment, or one job of a multirun."""
+def main(config: DictConfig) -> float:
+    """Run one experiment, or one job of a multirun; returns the figure that `optimized_metric` names."""
     from satclip.runs import launch
 
-    return launch.main(config, script=__file__)
+    return launch.figure(launch.main(config, script=__file__), config.optimized_metric)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from satclip.data.bad import in_words
 from satclip.data.bands import SENTINEL2_L2A
-from satclip.data.decode import BadPatchError, decode, decoding
-from satclip.data.doctor import Report, check
+from satclip.data.decode import decode, decoding
+from satclip.data.doctor import check
+from satclip.data.findings import Report
+from satclip.data.geotiff import BadPatchError
 from satclip.data.hashing import shuffled
 from satclip.data.source import Source
+from satclip.data.table import SPLITS, Split
 from satclip.plots.projection import project
 from satclip.plots.world import CENTRAL_MERIDIAN, save, world
 
@@ -42,16 +47,20 @@ def draw_map(places: Tensor, troubled: NDArray[np.bool_], path: Path) -> None:
     save(figure, path)
 
 
-def draw_sheet(source: Source, bands: int, path: Path) -> None:
-    """A sheet of patches in natural colours, each stretched between its own percentiles."""
+def draw_sheet(source: Source, bands: int, path: Path) -> int:
+    """A sheet of patches in natural colours, each stretched between its own percentiles; returns how many there are.
+
+    Where none can be drawn the sheet says so, and why.
+    """
     colours = (3, 2, 1) if bands >= 12 else tuple(range(min(3, bands)))
     sheet = Image.new("RGB", (ACROSS * SIDE, DOWN * SIDE), "white")
-    pen, slot = ImageDraw.Draw(sheet), 0
+    pen, slot, refused = ImageDraw.Draw(sheet), 0, Counter[str]()
     with decoding():
         for row in shuffled(len(source.names), 0).tolist():
             try:
                 pixels = decode(source.read(row), bands=bands)[list(colours)].astype(np.float32)
-            except BadPatchError:
+            except BadPatchError as error:
+                refused[error.cause] += 1
                 continue
             low, high = np.percentile(pixels, (2, 98))
             picture = np.clip((pixels - low) / max(high - low, 1.0) * 255, 0, 255).astype(np.uint8)
@@ -64,7 +73,11 @@ def draw_sheet(source: Source, bands: int, path: Path) -> None:
             slot += 1
             if slot == ACROSS * DOWN:
                 break
+    if slot == 0:
+        reasons = in_words(refused) or "there are none"
+        pen.text((10, 50), f"none of {len(source.names)} patches can be drawn: {reasons}", fill="black", font_size=24)
     sheet.crop((0, 0, ACROSS * SIDE, -(-max(1, slot) // ACROSS) * SIDE)).save(path)
+    return slot
 
 
 def named(report: Report) -> set[str]:
@@ -78,10 +91,16 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="folder of *.tar, or of images/*.tif, with index.csv")
     parser.add_argument("--out", type=Path, help="folder for report and pictures (default: check_ and the root's name)")
     parser.add_argument("--bands", nargs="+", default=list(SENTINEL2_L2A), help="names of the bands in the files")
+    parser.add_argument(
+        "--split", choices=SPLITS, default="block", help="dataset.split, to compare footprints across it"
+    )
+    parser.add_argument("--val-fraction", type=float, default=0.1, help="dataset.val_fraction")
+    parser.add_argument("--split-degrees", type=float, default=5.0, help="dataset.split_degrees")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     try:
-        report, source, places = check(options.root, options.bands, options.threads)
+        split = Split(options.split, options.val_fraction, options.split_degrees)
+        report, source, places = check(options.root, options.bands, options.threads, split)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     out: Path = options.out or Path(f"check_{options.root.absolute().name}")
@@ -89,8 +108,10 @@ def main() -> None:
     (out / "report.json").write_text(json.dumps(report.as_dict(), indent=1))
     troubled = named(report)
     draw_map(places, np.array([name in troubled for name in source.names], dtype=bool), out / "map.png")
-    draw_sheet(source, len(options.bands), out / "patches.png")
+    drawn = draw_sheet(source, len(options.bands), out / "patches.png")
     print("\n".join(report.lines()))
+    if drawn == 0:
+        print(f"no patch could be drawn; --bands names the bands in the files, now {len(options.bands)} of them")
     print(f"report and pictures: {out.absolute()}")
     sys.exit(0 if report.healthy else 1)
 

@@ -219,7 +219,9 @@ def main() -> None:
     edges, sizes = arrows(rooms), lines_of(rooms)
     draw(rooms, edges, sizes, options.out)
     found = circles(set(edges))
-    print(f"{len(rooms)} rooms, {len(edges)} arrows, {len(found)} circles, {sum(sizes.values()):,} lines: {options.out}")
+    print(
+        f"{len(rooms)} rooms, {len(edges)} arrows, {len(found)} circles, {sum(sizes.values()):,} lines: {options.out}"
+    )
     for circle in found:
         print("circle: " + " <-> ".join(circle))
     if options.contributing:

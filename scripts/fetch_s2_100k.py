@@ -3,11 +3,12 @@
     python scripts/fetch_s2_100k.py                      # to data/s2_100k
     python scripts/fetch_s2_100k.py --root /scratch/s2 --workers 16
 
-Interrupted, it goes on where it stopped. Every shard is checked against the hub's checksum, and the data appear under
+Interrupted, it resumes where it stopped. Every shard is checked against the hub's checksum, and the data appear under
 ROOT only when all of them are there and right.
 """
 
 import argparse
+import glob
 import hashlib
 import json
 import sys
@@ -18,14 +19,14 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.hf_api import RepoFile
 from rich.progress import track
 
-from satclip.data.atomic import atomic_file
-from satclip.data.hub import require_hub
+from satclip.data.atomic import atomic_file, move
+from satclip.data.hub import check_file_name, require_hub
 from satclip.data.index import INDEX
 from satclip.data.shards import members
+from satclip.data.tar_index import INDEX_SUFFIX
 
 REPOSITORY = "torchgeo/s2-100k"
 UNFINISHED = ".fetching"
-WANTED = ["*.tar", INDEX]
 CHECKED = "checked.json"
 
 
@@ -34,23 +35,44 @@ def fetch(root: Path, repository: str, workers: int) -> int:
 
     Raises:
         ValueError: a shard does not have the hub's checksum; it is removed, and the next call fetches it again.
-        OSError: the hub does not answer.
+        OSError: the hub does not answer, or lists no shards or names that are no files, or no patch is in the shards.
     """
     require_hub()
     folder = root / UNFINISHED
-    folder.mkdir(parents=True, exist_ok=True)
-    snapshot_download(repository, repo_type="dataset", local_dir=folder, allow_patterns=WANTED, max_workers=workers)
     listed = HfApi().list_repo_tree(repository, repo_type="dataset", recursive=True)
-    check([file for file in listed if isinstance(file, RepoFile) and file.path.endswith(".tar")], folder, workers)
-    shards = sorted(folder.rglob("*.tar"))
-    if not shards:
+    files = [
+        file for file in listed if isinstance(file, RepoFile) and (file.path.endswith(".tar") or file.path == INDEX)
+    ]
+    names = [check_file_name(file.path) for file in files]
+    tars = [file for file in files if file.path.endswith(".tar")]
+    if not tars:
         raise OSError(f"{repository} holds no *.tar")
-    patches = sum(len(members(path).names) for path in track(shards, "Indexing shards", transient=True))
+    if len({Path(file.path).name for file in tars}) < len(tars):
+        raise OSError(f"{repository} holds several *.tar of one name in different folders; fetch one folder by hand")
+    folder.mkdir(parents=True, exist_ok=True)
+    # By name, as they were checked: a server that lists others when it is asked again does not get to write them.
+    wanted = [glob.escape(name) for name in names]
+    snapshot_download(repository, repo_type="dataset", local_dir=folder, allow_patterns=wanted, max_workers=workers)
+    check(tars, folder, workers)
+    paths = [folder / file.path for file in tars]
+    patches = sum(len(members(path).names) for path in track(paths, "Indexing shards", transient=True))
+    if patches == 0:
+        raise OSError(f"{len(paths)} *.tar of {repository} hold no patch (*.tif); nothing was put into {root}")
+    show(paths, folder, root)
+    return patches
+
+
+def show(paths: list[Path], folder: Path, root: Path) -> None:
+    """Bring all shards into view by one rename: a run never sees some of them."""
+    whole = folder / "data.whole"
+    whole.mkdir(exist_ok=True)
+    for path in paths:
+        for part in (path, path.with_name(path.name + INDEX_SUFFIX)):
+            if part.exists():
+                part.replace(whole / part.name)
     if (folder / INDEX).exists():
         (folder / INDEX).replace(root / INDEX)
-    # One rename brings all shards into view: a run never sees some of them.
-    shards[0].parent.replace(root / "data")
-    return patches
+    move(whole, root / "data")
 
 
 def check(files: list[RepoFile], folder: Path, workers: int) -> None:

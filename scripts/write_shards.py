@@ -4,7 +4,7 @@
     python scripts/write_shards.py data/s2_100k data/without_africa --split continent --continent Africa
 
 Train and validation lie in shards of their own; `dataset.root=OUT dataset.split=stored` trains on them as they are.
-A run that was interrupted goes on where it stopped.
+A run that was interrupted resumes where it stopped.
 """
 
 import argparse
@@ -60,7 +60,9 @@ def main() -> None:
     parser.add_argument("--verify", type=int, default=5, help="patches of each shard that are compared with the source")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--bands", nargs="+", default=list(SENTINEL2_L2A), help="names of the bands in the files")
-    parser.add_argument("--max-bad-fraction", type=float, default=0.01, help="patches that may lack a place")
+    parser.add_argument(
+        "--max-bad-fraction", type=float, default=0.01, help="patches that may lack a place or be unreadable"
+    )
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
@@ -71,13 +73,15 @@ def main() -> None:
         how = Rewriting(
             split, options.bands, options.seed, options.per_shard, options.level, options.verify, __version__
         )
-        manifest = rewrite(source, table.lonlat, table.rows, held_out, options.target, how, options.threads)
+        manifest = rewrite(
+            source, table.lonlat, table.rows, held_out, options.target, how, options.threads, options.max_bad_fraction
+        )
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     size = sum(shard["bytes"] for shard in manifest["shards"])
     print(
         f"{options.target}: {manifest['patches']} patches ({manifest['validation']} for validation) in "
-        f"{len(manifest['shards'])} shards, {size / 2**20:.0f} MiB; {len(manifest['left_out'])} left out as unreadable"
+        f"{len(manifest['shards'])} shards, {size / 2**20:.0f} MiB; {len(manifest['left_out'])} skipped as unusable"
     )
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
+from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from satclip.runs import options, run
+from satclip.runs import checks, options
 
 CONF = Path(__file__).parents[1] / "conf"
 SWEEPS = CONF.parent / "sweeps"
@@ -50,7 +51,7 @@ def test_the_card_s_command_composes_as_it_says() -> None:
 
 @pytest.mark.parametrize(
     "group",
-    sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "experiment"),
+    sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name not in ("experiment", "task")),
 )
 def test_every_option_of_a_group_composes(group: str) -> None:
     assert choices(group), f"conf/{group} is empty"
@@ -65,6 +66,20 @@ def test_any_degree_is_an_option(degree: int) -> None:
     assert instantiate(config.le_type).dim == degree**2
 
 
+@pytest.mark.parametrize("written", ["12", '"12"', "101"])
+def test_a_degree_in_a_file_of_ones_own_needs_no_quotes(written: str, tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        f"# @package _global_\ndefaults:\n  - blue_marble\n  - override /legendre_polys: {written}\n  - _self_\n"
+    )
+    overrides = [f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"]
+    if written == "101":
+        with pytest.raises(ConfigCompositionException, match="whole number from 1 to 100, got 101"):
+            options.compose(CONF, overrides)
+    else:
+        assert options.compose(CONF, overrides).le_type.legendre_polys == 12
+
+
 def test_the_command_line_beats_the_experiment_and_the_experiment_beats_the_defaults() -> None:
     assert compose("experiment=satclip_vit16_l10").le_type.legendre_polys == 10
     assert compose("experiment=satclip_vit16_l10", "legendre_polys=33").le_type.legendre_polys == 33
@@ -73,8 +88,8 @@ def test_the_command_line_beats_the_experiment_and_the_experiment_beats_the_defa
 @pytest.mark.parametrize("encoding", [name for name in choices("le_type") if name != "sphericalharmonics"])
 def test_degrees_are_refused_where_the_encoding_has_none(encoding: str) -> None:
     with pytest.raises(ValueError, match=r"has no Legendre polynomials; drop legendre_polys=20"):
-        run.check(options.compose(CONF, [f"le_type={encoding}", "legendre_polys=20"]))
-    run.check(options.compose(CONF, [f"le_type={encoding}"]))
+        checks.check(options.compose(CONF, [f"le_type={encoding}", "legendre_polys=20"]))
+    checks.check(options.compose(CONF, [f"le_type={encoding}"]))
 
 
 @pytest.mark.parametrize("experiment", choices("experiment"))
@@ -82,7 +97,7 @@ def test_every_experiment_composes_and_builds(experiment: str) -> None:
     # Weights cannot be fetched in a test: the towers are the same without them.
     weights = [] if experiment == "blue_marble" else ["vision.weights=none"]
     config = compose(f"experiment={experiment}", "trainer.accelerator=cpu", "trainer.precision=32-true", *weights)
-    run.check(config)
+    checks.check(config)
     model = instantiate(config.model)
     assert model.model.location_encoder.embedding_dim == config.embedding_dim
     instantiate(config.dataset)
@@ -110,4 +125,4 @@ def test_every_point_of_a_sweep_composes(path: Path) -> None:
     found = points(sweep)
     assert len(found) >= 9
     for point in found:
-        run.check(compose(*point))
+        checks.check(compose(*point), here=False)

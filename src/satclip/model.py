@@ -76,8 +76,8 @@ class SatCLIP(TwoTowers):
     Args:
         embed_dim: D.
         image_resolution: side of the images in pixels.
-        vision_layers: "moco_resnet18", "moco_resnet50" or "moco_vit16" (frozen), four block counts (CLIP's ResNet), or
-            a depth (CLIP's ViT).
+        vision_layers: "moco_resnet18", "moco_resnet50" or "moco_vit16", four block counts (CLIP's ResNet), or a depth
+            (CLIP's ViT).
         vision_width: channels after the ResNet's stem, features a token of the ViT.
         vision_patch_size: side of the ViT's patches in pixels.
         in_channels: bands.
@@ -92,7 +92,7 @@ class SatCLIP(TwoTowers):
         ffn: a keyword of the published class; without effect there and here.
         num_hidden_layers: hidden layers of siren and mlp.
         capacity: their width.
-        pretrained: fetch the Sentinel-2 weights of a moco backbone.
+        pretrained: fetch the Sentinel-2 weights of a moco backbone and freeze them; without, they are random and learn.
 
     Raises:
         ValueError: an unknown name; lists the choices.

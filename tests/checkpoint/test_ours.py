@@ -90,10 +90,13 @@ def test_both_towers_come_back_the_same(towers: TwoTowers, save: Save, lonlat: T
     "vision",
     [
         {"_target_": "satclip.vision.MocoBackbone", "name": "resnet18", "weights": "moco"},
+        {"_target_": "satclip.vision.MocoBackbone", "name": "resnet18", "weights": "none", "frozen": True},
+        {"_target_": "satclip.vision.MocoBackbone", "name": "resnet18", "weights": "none", "frozen": "auto"},
         {"_target_": "satclip.vision.TimmBackbone", "name": "resnet10t", "pretrained": True},
+        {"_target_": "satclip.vision.TimmBackbone", "name": "resnet10t", "pretrained": True, "frozen": True},
     ],
 )
-def test_a_backbone_comes_back_without_fetching_anything(
+def test_a_backbone_comes_back_as_frozen_as_it_was_without_fetching_anything(
     vision: dict[str, Any], towers: TwoTowers, save: Save, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from satclip.vision.restore import described_tower
@@ -105,7 +108,10 @@ def test_a_backbone_comes_back_without_fetching_anything(
         TwoTowers(described_tower(node), towers.location_encoder),
         lambda content: content["satclip"].update(vision=node),
     )
-    assert load_towers(path).encode_image(torch.rand(1, 13, 64, 64)).shape == (1, 5)
+    again = load_towers(path)
+    assert again.encode_image(torch.rand(1, 13, 64, 64)).shape == (1, 5)
+    head_alone = vision.get("frozen") is True or vision.get("weights") == "moco"
+    assert all(weight.requires_grad != head_alone for weight in again.vision.backbone.parameters())
 
 
 def test_a_tower_that_is_not_ours_is_not_built(towers: TwoTowers, save: Save) -> None:

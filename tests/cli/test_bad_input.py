@@ -77,7 +77,7 @@ def test_bad_rows_can_be_kept_as_nan(run: Any, expected: Ask, tmp_path: Path) ->
 
 
 def test_columns_that_can_only_be_latitude_longitude_are_told(run: Any) -> None:
-    outcome = run("lon,lat\n52.5,13.4\n-33.9,151.2\n")
+    outcome = run("a,b\n52.5,13.4\n-33.9,151.2\n", "--lon", "a", "--lat", "b")
     assert outcome.code == 1
     assert "the columns look like latitude, longitude" in outcome.err
     assert "longitude comes first" in outcome.err

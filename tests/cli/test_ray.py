@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -50,6 +51,22 @@ def test_ray_gives_the_same_table_in_the_same_order(bad: str, satclip: Any, mode
     assert theirs.drop_columns("embedding").equals(mine.drop_columns("embedding"))
     vectors = [np.stack(table["embedding"].to_numpy()) for table in (mine, theirs)]
     np.testing.assert_allclose(vectors[1], vectors[0], atol=1e-5)
+
+
+def test_ray_passes_columns_on_whatever_they_are_called_and_hold(satclip: Any, model: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"lon": [1.0, 2.0, 3.0], "lat": [4.0, 5.0, 6.0], "__lon": ["a", "b", None]})
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.append_column("time", pa.array([0, None, 1], pa.timestamp("us", "Europe/Paris")))
+    table = table.append_column("category", pa.array(["x", None, "y"]).dictionary_encode())
+    table = table.append_column("__embedding", pa.array([[{"a": 1}], None, []]))
+    pq.write_table(table, tmp_path / "in.parquet")
+    found = pq.read_table(
+        embedded(satclip, tmp_path / "in.parquet", model, tmp_path / "out.parquet", "--engine", "ray")
+    )
+    assert found.drop_columns("embedding").equals(pq.read_table(tmp_path / "in.parquet"))
+    (tmp_path / "in.csv").write_text('lon;lat;code\n1;2;"0;7"\n3;4;1,10\n')
+    text = embedded(satclip, tmp_path / "in.csv", model, tmp_path / "out.csv", "--engine", "ray").read_text()
+    assert [line.split(",0.")[0].split(",-0.")[0] for line in text.splitlines()[1:]] == ['1,2,"0;7"', '3,4,"1,10"']
 
 
 def test_the_work_is_shared_by_two_processes(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from satclip.data.datamodule import BlueMarbleDataModule, S2DataModule
+from satclip.data.blue_marble_datamodule import BlueMarbleDataModule
+from satclip.data.datamodule import S2DataModule
 from satclip.data.index import read_index, write_index
 from satclip.data.loader import Loader
 from satclip.data.order import TrainBatches, ValidationBatches, sizes_of

@@ -50,7 +50,7 @@ def test_each_defect_has_its_cause(encode: Encode) -> None:
         "missing": b"",
         "unreadable": whole[: len(whole) // 2],
         "bands": encode(good[:2]),
-        "dtype": encode(good.astype(np.float32)),
+        "dtype": encode(good.astype(np.float64)),
         "size": encode(good[:, :4]),
         "empty": encode(0 * good),
     }

@@ -1,12 +1,16 @@
 """`make data` against a hub on this machine that answers as Hugging Face's does."""
 
 import hashlib
+import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from huggingface_hub.hf_api import RepoFile
 
 from satclip.data.datamodule import S2DataModule
 
@@ -167,3 +172,92 @@ print(len(data.train_lonlat) + len(data.val_lonlat))
     done = run(hub, tmp_path / "here", "-c", program)
     assert done.stdout.split() == ["40"], done.stderr
     assert len(list((tmp_path / "here" / "cache").glob("*.tar"))) == 4
+
+
+class Listing:
+    """A hub in this process: a folder, and what it lists of it."""
+
+    def __init__(self, root: Path, more: tuple[str, ...] = ()) -> None:
+        self.root, self.more = root, more
+        self.asked: list[str] = []
+
+    def list_repo_tree(self, *_: Any, **__: Any) -> list[RepoFile]:
+        paths = [path.relative_to(self.root).as_posix() for path in sorted(self.root.rglob("*")) if path.is_file()]
+        return [RepoFile(path=path, size=1, oid="0" * 40) for path in (*paths, *self.more)]
+
+    def download(self, _: str, *, local_dir: Path, allow_patterns: list[str], **__: Any) -> None:
+        self.asked = allow_patterns
+        for path in sorted(self.root.rglob("*")):
+            name = path.relative_to(self.root).as_posix()
+            if path.is_file() and any(fnmatch(name, pattern) for pattern in allow_patterns):
+                (local_dir / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, local_dir / name)
+
+
+def script(project: Path, listing: Listing, monkeypatch: pytest.MonkeyPatch) -> Any:
+    spec = importlib.util.spec_from_file_location("fetch_s2_100k", project / "scripts" / "fetch_s2_100k.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name, value in (
+        ("HfApi", lambda: listing),
+        ("snapshot_download", listing.download),
+        ("require_hub", lambda: None),
+    ):
+        monkeypatch.setattr(module, name, value)
+    return module
+
+
+def test_shards_from_several_folders_all_come(
+    project: Path, make_shards: MakeShards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = make_shards((5, 6, 7))
+    hub = tmp_path / "hub"
+    for folder, path in zip(("", "train", "test/deep"), sorted(local.glob("*.tar")), strict=True):
+        (hub / folder).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, hub / folder / path.name)
+    shutil.copy(local / "index.csv", hub / "index.csv")
+    module = script(project, Listing(hub), monkeypatch)
+    assert module.fetch(tmp_path / "root", NAME, 2) == 18
+    assert len(list((tmp_path / "root" / "data").glob("*.tar"))) == 3
+    assert (tmp_path / "root" / "index.csv").exists()
+
+
+def test_shards_without_patches_leave_nothing_that_looks_fetched(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = tmp_path / "hub"
+    hub.mkdir()
+    module = script(project, Listing(hub), monkeypatch)
+    with pytest.raises(OSError, match=r"holds no \*.tar"):
+        module.fetch(tmp_path / "root", NAME, 2)
+    with tarfile.open(hub / "a.tar", "w") as tar:
+        tar.add(__file__, "notes.txt")
+    (hub / "index.csv").write_text("lat,lon,fn\n")
+    for _ in range(3):
+        with pytest.raises(OSError, match=r"1 \*.tar of torchgeo/s2-100k hold no patch"):
+            module.fetch(tmp_path / "root", NAME, 2)
+        assert not (tmp_path / "root" / "data").exists()
+        assert not (tmp_path / "root" / "index.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["../../out.tar", "/out.tar", "a/../../out.tar", "http://elsewhere/out.tar"])
+def test_a_listing_that_leads_out_of_the_folder_is_refused_before_anything_comes(
+    project: Path, make_shards: MakeShards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    listing = Listing(make_shards((5,)), (name,))
+    with pytest.raises(OSError, match="is no name of a file in a folder"):
+        script(project, listing, monkeypatch).fetch(tmp_path / "root", NAME, 2)
+    assert not (tmp_path / "root").exists()
+    assert not listing.asked
+
+
+def test_names_with_wild_cards_ask_for_themselves_alone(
+    project: Path, make_shards: MakeShards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = make_shards((5,))
+    next(hub.glob("*.tar")).rename(hub / "[a-z]*.tar")
+    listing = Listing(hub)
+    assert script(project, listing, monkeypatch).fetch(tmp_path / "root", NAME, 2) == 5
+    assert not any(fnmatch("abc.tar", pattern) for pattern in listing.asked)

@@ -52,3 +52,69 @@ def test_patches_and_rows_are_matched_by_name_and_the_rest_is_told(tmp_path: Pat
     assert found.pairs.tolist() == [[0, 1], [2, 0]]
     assert found.unlisted == ["b.tif"]
     assert found.absent == ["lost.tif"]
+
+
+ROWS = [("a.tif", 2.5, 48.25), ("b é.tif", -180.0, -90.0), ("s/c.tif", 9.0, 1e-3)]
+
+
+def spelled(separator: str, end: str = "\n", *, decimal: str = ".", order: str = "lat lon fn note") -> str:
+    def row(name: str, longitude: float, latitude: float) -> str:
+        fields = {"fn": name, "lon": str(longitude), "lat": str(latitude), "note": '"x"' if separator == "\t" else "x"}
+        if decimal == ",":
+            fields |= {axis: fields[axis].replace(".", ",") for axis in ("lon", "lat")}
+        return separator.join(fields[column] for column in order.split())
+
+    return end.join([separator.join(order.split()), *(row(*each) for each in ROWS)]) + end
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        spelled(",").encode(),
+        spelled(",").encode("utf-8-sig"),
+        spelled(",", "\r\n").encode(),
+        spelled(",", "\r").encode(),
+        spelled(";", "\r\n").encode("utf-8-sig"),
+        spelled(";", decimal=",").encode(),
+        spelled("\t").encode(),
+        spelled("\t", decimal=",").encode(),
+        spelled("|").encode(),
+        spelled(",", order="note fn lon lat").encode(),
+        spelled(",").replace("lat,lon,fn", ' LAT , "Lon",FN').encode(),
+        spelled(",").replace("a.tif", '"a.tif"').encode(),
+        spelled(",").replace("\n", "\n\n").encode(),
+        spelled(",").replace(",x\n", ",x,,\n").encode(),
+        spelled(",")[:-1].encode(),
+        spelled("\t").replace("b é", '"b é').replace("\n", "\n\t\t\t\n", 1).encode(),
+    ],
+)
+def test_whatever_a_spreadsheet_or_a_database_writes_is_read_row_by_row(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "index.csv").write_bytes(data)
+    index = read_index(tmp_path / "index.csv")
+    assert [name.replace('"', "") for name in index.names] == [name for name, _, _ in ROWS]
+    assert index.lonlat.tolist() == [[longitude, latitude] for _, longitude, latitude in ROWS]
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (spelled(",").replace("a.tif", '"a.tif').encode(), "line 2: a quote is not closed on its line"),
+        (spelled(",").replace("s/c.tif", '"s/c.tif').encode(), "line 4: .*mend or remove"),
+        (spelled(",").replace("a.tif", '"a"tif').encode(), "line 2: .*expected after"),
+        (spelled(",", decimal=",").encode(), "line 2: 6 fields where the first line has 4"),
+        (spelled(",").replace("a.tif", "a,tif").encode(), "line 2: 5 fields where the first line has 4"),
+        (spelled(";").replace("48.25", "4,8.2,5").encode(), "line 2: could not convert string to float: '4,8.2,5'"),
+        (spelled(",").encode("latin-1"), "line 3: not UTF-8 text; save it as UTF-8"),
+        (spelled(",").encode("utf-16"), "line 1: not UTF-8 text"),
+        (spelled(",").replace("48.25", "").encode(), "line 2: could not convert string to float: ''"),
+        (spelled(",").replace("48.25", "nan").encode(), "1 of 3 rows .*mend or remove line 2"),
+        (spelled(",").replace("9.0", "361").encode(), "1 of 3 rows .*mend or remove line 4"),
+        (spelled(",").replace("9.0", "inf").encode(), "1 of 3 rows .*mend or remove line 4"),
+        (spelled(",").replace("s/c.tif", "images/a.tif").encode(), r"1 patches twice: a.tif; .*lines 2, 4"),
+        (spelled(" ").encode(), "has no column lat, lon, fn, only lat lon fn note"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_refused_with_its_line(tmp_path: Path, data: bytes, complaint: str) -> None:
+    (tmp_path / "index.csv").write_bytes(data)
+    with pytest.raises(ValueError, match=f"index.csv.*{complaint}"):
+        read_index(tmp_path / "index.csv")

@@ -142,3 +142,52 @@ def test_what_was_copied_out_of_shared_memory_is_free_at_once() -> None:
     batch = returns.watch({"image": images, "memory": 5, "bad": []}, copied=True)
     assert batch == {"image": images, "bad": []}
     assert returns.busy.tolist() == [place != 5 for place in range(2 * PIECES)]
+
+
+class OfPatches(Dataset[dict[str, Any]]):
+    """Batches as those of patches, in whatever memory there is."""
+
+    def __len__(self) -> int:
+        return COUNT
+
+    def __getitem__(self, rows: list[int]) -> dict[str, Any]:
+        images = batch_memory(SHAPE, "uint16")
+        images.numpy().fill(rows[0])
+        shared = images.untyped_storage().is_shared()
+        return {"image": images, "lonlat": torch.full((3, 2), float(rows[0])), "bad": [], "shared": shared}
+
+
+@pytest.mark.parametrize(("pieces", "kept"), [(0, 0), (3, 3)], ids=["none", "three"])
+def test_a_small_shared_memory_is_never_overdrawn_and_the_batches_come_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, pieces: int, kept: int
+) -> None:
+    size, crowd = 2 * torch.Size(SHAPE).numel(), 2
+    taken = torch.zeros((), dtype=torch.int64).share_memory_()
+    real = memory._Worker.take
+
+    def counting(worker: Any, count: int) -> Any:
+        before = [None if piece is None else piece.data_ptr() for piece in worker.pieces]
+        found = real(worker, count)
+        if found is not None and found.data_ptr() not in before:
+            taken.add_(count)
+        return found
+
+    monkeypatch.setattr(memory._Worker, "take", counting)
+    monkeypatch.setattr(memory, "shared_room", lambda: size * (pieces + crowd - 1) - int(taken))
+    rows: Any = [[number] for number in range(COUNT)]
+    held = []
+    for number, batch in enumerate(Loader(OfPatches(), rows, 1)):
+        assert is_filled(batch["image"], number)
+        assert batch["lonlat"].eq(number).all()
+        assert batch["bad"] == []
+        held.append((batch["image"], batch["shared"]))
+    assert sum(shared for _, shared in held) == kept
+    assert all(is_filled(images, number) for number, (images, _) in enumerate(held))
+    assert caplog.text.count("start the container with --shm-size=") == 1
+    assert "1 workers with batches of 0.1 MB want" in caplog.text
+
+
+def test_where_shared_memory_cannot_be_measured_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "SHARED", "/nowhere/shm")
+    assert memory.shared_room() == float("inf")
+    assert all(batch["shared"] for batch, _ in zip(Loader(OfPatches(), [[0]] * 3, 1), range(3), strict=False))

@@ -2,106 +2,26 @@
 
 import io
 import tarfile
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from satclip.data import transport
+from satclip.data import web
 from satclip.data.datamodule import S2DataModule
 from satclip.data.loader import Plan
 from satclip.data.remote import CachedShards
 from satclip.data.shards import INDEX_SUFFIX, Shards
 from satclip.data.source import Whereabouts
-from satclip.data.transport import fetch, fetch_part, opened
+from satclip.data.transport import Command, fetch, opened
+from satclip.data.web import fetch_part
 
 MakeShards = Callable[..., Path]
 SIZES = (9, 11, 3, 17)
-
-
-class QuietServer(ThreadingHTTPServer):
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has had enough is no error."""
-
-
-class Server:
-    """Serves a folder; what it does wrong can be set."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.ranges, self.break_after, self.stall, self.errors = root, True, 0, 0.0, 0
-        self.pause = 0.0  # before every part of what is sent
-        self.asked: Counter[str] = Counter()
-        self.sent = 0
-        self.http = QuietServer(("127.0.0.1", 0), partial(Handler, self))
-        self.http.daemon_threads = True
-        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def __init__(self, server: Server, *args: Any) -> None:
-        self.site = server
-        super().__init__(*args)
-
-    def do_GET(self) -> None:
-        site, path = self.site, self.site.root / self.path.lstrip("/")
-        site.asked[path.name] += 1
-        if site.errors or not path.is_file():
-            status = 503 if site.errors else 404
-            site.errors = max(0, site.errors - 1)
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        data, status = path.read_bytes(), 200
-        if site.ranges and (asked := self.headers.get("Range")):
-            first, last = asked.removeprefix("bytes=").split("-")
-            data, status = data[int(first) : int(last) + 1 if last else None], 206
-        self.send_response(status if data else 416)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        stall, site.stall = site.stall, 0.0
-        time.sleep(stall)
-        limit = site.break_after or len(data)
-        for first in range(0, limit, 100_000 if site.pause else limit):
-            time.sleep(site.pause)
-            self.wfile.write(data[first : min(first + 100_000, limit) if site.pause else limit])
-        site.sent += len(data[:limit])
-        if limit < len(data):
-            self.wfile.flush()
-            self.close_connection = True
-
-    def log_message(self, *args: Any) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(transport, "_wait", lambda *_: None)
-    monkeypatch.setattr(transport, "_pools", {})
-    (tmp_path / "www").mkdir()
-    site = Server(tmp_path / "www")
-    yield site
-    for pool in transport._pools.values():
-        pool.clear()
-    site.http.shutdown()
-    site.http.server_close()
-
-
-@pytest.fixture
-def blob(server: Server) -> bytes:
-    data = bytes(range(256)) * 4000
-    (server.root / "blob").write_bytes(data)
-    return data
+Server = Any  # see conftest.py
 
 
 def test_a_file_comes_whole(server: Server, blob: bytes, tmp_path: Path) -> None:
@@ -137,7 +57,7 @@ def test_a_server_that_always_breaks_at_once_is_given_up(server: Server, blob: b
 def test_a_stalled_answer_is_asked_for_again(
     server: Server, blob: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "TIMEOUT", 0.3)
+    monkeypatch.setattr(web, "TIMEOUT", 0.3)
     server.stall = 1.0
     fetch(f"{server.url}/blob", tmp_path / "blob")
     assert (tmp_path / "blob").read_bytes() == blob
@@ -147,7 +67,7 @@ def test_a_stalled_answer_is_asked_for_again(
 def test_a_server_that_is_slow_but_never_silent_is_waited_for(
     server: Server, blob: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "TIMEOUT", 0.5)
+    monkeypatch.setattr(web, "TIMEOUT", 0.5)
     server.pause = 0.1  # eleven times
     fetch(f"{server.url}/blob", tmp_path / "blob")
     assert (tmp_path / "blob").read_bytes() == blob
@@ -193,10 +113,10 @@ def test_parts_come_from_anywhere_and_end_at_the_end(server: Server, blob: bytes
 
 
 def test_a_command_is_read_through_its_pipe_and_its_failure_told(blob: bytes, server: Server, tmp_path: Path) -> None:
-    fetch(f"pipe:cat {server.root}/blob", tmp_path / "blob")
+    fetch(Command(f"pipe:cat {server.root}/blob"), tmp_path / "blob")
     assert (tmp_path / "blob").read_bytes() == blob
     with pytest.raises(OSError, match=r"ended with 3"):
-        fetch("pipe:echo some; exit 3", tmp_path / "other")
+        fetch(Command("pipe:echo some; exit 3"), tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
@@ -297,8 +217,11 @@ def test_an_index_in_memory_of_the_whole_is_not_needed_twice(
     _, urls = serve(server, make_shards)
     module(tmp_path / "far", urls=urls)
     server.asked.clear()
-    CachedShards(urls, tmp_path / "far" / "cache", 1.0)
+    CachedShards(urls, tmp_path / "far" / "cache", 1.0, renew=False)
     assert not server.asked
+    server.sent = 0
+    CachedShards(urls, tmp_path / "far" / "cache", 1.0)
+    assert server.sent == len(urls)  # a byte of each, to learn whether it has changed
 
 
 def test_places_come_from_the_index_above_the_shards(server: Server, make_shards: MakeShards, tmp_path: Path) -> None:

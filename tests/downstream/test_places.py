@@ -6,7 +6,8 @@ import torch
 
 from satclip.downstream import places
 from satclip.downstream.labels import available_tasks
-from satclip.downstream.places import labelled_places
+from satclip.downstream.places import TooFewPlacesError, labelled_places
+from satclip.region import Region
 
 
 def test_every_place_has_every_label() -> None:
@@ -45,6 +46,21 @@ def test_the_places_depend_on_nothing_but_the_count_and_the_seed(monkeypatch: py
     assert torch.equal(labelled_places(200).lonlat, with_all.lonlat)
     assert not torch.equal(labelled_places(200, seed=1).lonlat, with_all.lonlat)
     labelled_places.cache_clear()
+
+
+def test_a_region_has_places_of_its_own_no_nearer_than_their_labels_are_true() -> None:
+    bering = Region.of([160, 55, -150, 72])  # Chukotka and Alaska, across the date line
+    found = labelled_places(300, region=bering)
+    assert len(found.lonlat) == 300
+    assert bering.contains(found.lonlat).all()
+    assert (found.lonlat[:, 0] > 0).any()
+    assert (found.lonlat[:, 0] < 0).any()
+    tile = labelled_places(10_000, region=Region.of([20, 5, 22, 7]))  # 222 x 221 kilometres
+    assert 300 < len(tile.lonlat) < 500
+    assert {task.name for task in tile.tasks} >= {"elevation", "land cover"}
+    assert "climate zone" not in {task.name for task in tile.tasks}  # one zone alone tells nothing
+    with pytest.raises(TooFewPlacesError, match=r"\d+ places with labels in 11\.3° E .* a probe needs 100"):
+        labelled_places(10_000, region=Region.of([11.3, 48.0, 11.8, 48.3]))
 
 
 def test_no_places_are_refused() -> None:

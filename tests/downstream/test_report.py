@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from satclip.downstream import report
-from satclip.downstream.report import evaluate
+from satclip.downstream.report import evaluate, figures_alone, retrieval_report
 from satclip.location.encoder import LocationEncoder
 from satclip.location.encodings import ENCODINGS
 from satclip.location.networks import NETWORKS
 from satclip.model import TwoTowers
+from satclip.region import Region
 from satclip.sphere import uniform_on_sphere
 
 
@@ -60,7 +62,39 @@ def test_a_report_is_two_tables_a_picture_and_their_numbers(
     ours = next(row for row in rows if row["split"] == "block" and row["features"] == "embedding")
     assert found.metrics["probe/block/elevation_R2"] == ours["elevation R2"]
     assert "probe/random/climate_zone_accuracy" in found.metrics
-    assert "200 validation places" in (tmp_path / "retrieval.md").read_text()
+    assert "among 200 validation places" in (tmp_path / "retrieval.md").read_text()
+    assert figures_alone(model, batch, retrieval_places=200, probe_places=800) == found.metrics
+
+
+def test_few_places_are_not_called_a_score_without_the_word(
+    model: TwoTowers, batch: dict[str, Tensor], tmp_path: Path
+) -> None:
+    few = retrieval_report(model, batch, tmp_path, places=5, held_out="held out at random", described="last weights")
+    assert few.title.startswith(
+        "Retrieval of the last weights among 5 validation places (held out at random). Fewer than"
+    )
+    assert few.rows[-1] == ("chance", 0.2, 1.0, 1.0, pytest.approx(9000, rel=0.5))
+    assert "Fewer" not in retrieval_report(model, batch, tmp_path, places=100).title
+
+
+def test_a_region_is_probed_and_drawn_alone(model: TwoTowers, batch: dict[str, Tensor], tmp_path: Path) -> None:
+    alps = Region.of([5, 44, 16, 48])
+    found = evaluate(model, batch, tmp_path, retrieval_places=200, probe_places=500, region=alps)
+    assert "places on land in 5° E to 16° E, 44° N to 48° N, tested" in found.tables["probe"].title
+    with Image.open(tmp_path / "globe.png") as picture:
+        width, height = picture.size
+    assert 0.4 < height / width < 0.9  # eleven degrees by four, at 46 degrees north; the world has 0.49
+
+
+def test_a_region_too_small_to_probe_is_said_to_be_and_the_rest_is_done(
+    model: TwoTowers, batch: dict[str, Tensor], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    town = Region.of([11.3, 48.0, 11.8, 48.3])
+    found = evaluate(model, batch, tmp_path, retrieval_places=200, region=town)
+    assert "a probe needs 100; report.bounds=null probes the world" in caplog.text
+    assert set(found.tables) == {"retrieval"}
+    assert found.picture is not None
+    assert not any(name.startswith("probe") for name in found.metrics)
 
 
 def test_without_the_demo_packages_the_retrieval_is_still_reported(
@@ -70,7 +104,7 @@ def test_without_the_demo_packages_the_retrieval_is_still_reported(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def missing(*_: object) -> None:
+    def missing(*_: object, **__: object) -> None:
         raise ModuleNotFoundError("labels come with the demo: pip install 'satclip[demo]'")
 
     monkeypatch.setattr(report, "labelled_places", missing)

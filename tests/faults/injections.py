@@ -54,3 +54,44 @@ class FailAtStart(L.Callback):
 
     def on_train_start(self, *_: Any) -> None:
         raise RuntimeError("hurt at the start")
+
+
+class NanGradientAt(L.Callback):
+    """Makes the gradient of a step NaN, as an overflow in the backward pass would, though its loss is finite."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Any) -> None:
+        if trainer.global_step + 1 == self.step:
+            optimizer.param_groups[0]["params"][0].grad.fill_(torch.nan)
+
+
+class NanInValidation(L.Callback):
+    """Puts one NaN into the second batch of the validation after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: dict[str, torch.Tensor], batch_idx: int
+    ) -> None:
+        if (trainer.global_step, batch_idx) == (self.step, 1):
+            batch["image"][0, 0, 0, 0] = torch.nan
+
+
+class Clock:
+    """Seconds since the training began, for a Timer whose `time_elapsed` is replaced."""
+
+    seconds = 0.0
+
+
+class TimeIsUpAt(L.Callback):
+    """Sets the clock forward by a day in a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step + 1 == self.step:
+            Clock.seconds = 86_400.0

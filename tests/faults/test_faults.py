@@ -148,7 +148,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_as_it_was(
     run.wait_for(lambda: len(logged(folder, "train/loss")) >= 9)
     resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, (20_000, 20_000))  # a checkpoint takes more
     run.end(code=1)
-    assert "make room and go on with ckpt_path=auto" in run.said
+    assert "make room and resume with ckpt_path=auto" in run.said
     assert "Traceback" not in run.said
     assert step_of(folder) >= 8
     assert [path.name for path in (folder / "checkpoints").iterdir() if path.name.startswith(".")] == []

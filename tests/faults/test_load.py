@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from satclip.data.datamodule import BlueMarbleDataModule
+from satclip.data.blue_marble_datamodule import BlueMarbleDataModule
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("linux")]
 STEPS = 2000

@@ -130,7 +130,7 @@ def test_a_job_that_began_with_a_checkpoint_of_elsewhere_goes_on_from_its_own(
     second = start(*options)
     second.end(code=0)
     assert f"{sweep}/0 has finished before and is skipped" in second.said
-    assert f"going on from {sweep}/1/checkpoints/last.ckpt, step 15" in second.said
+    assert f"resuming from {sweep}/1/checkpoints/last.ckpt, step 15" in second.said
     assert (sweep / "1" / "metrics.json").is_file()
 
 

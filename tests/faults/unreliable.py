@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from satclip.data.datamodule import BlueMarbleDataModule
+from satclip.data.blue_marble_datamodule import BlueMarbleDataModule
 from satclip.data.source import Source
 
 BROKEN, MISSING, LATE = 0, 1, 2  # of every hundred

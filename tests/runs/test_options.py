@@ -1,29 +1,41 @@
-"""The degrees of the harmonics as a config group."""
+"""The degrees of the harmonics as a config group without files."""
+
+from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException
 
-from satclip.runs.options import quote_degrees
+from satclip.runs import options
 
-
-def test_a_bare_degree_becomes_an_option_name() -> None:
-    assert quote_degrees(["legendre_polys=40", "vision=vit16"]) == ["legendre_polys='40'", "vision=vit16"]
-
-
-def test_a_sweep_over_degrees_stays_a_sweep() -> None:
-    assert quote_degrees(["legendre_polys=10,20"]) == ["legendre_polys='10','20'"]
-    assert quote_degrees(["legendre_polys=range(10,40,10)"]) == ["legendre_polys='10','20','30'"]
+CONF = Path(__file__).parents[2] / "conf"
 
 
-def test_quoting_twice_changes_nothing() -> None:
-    once = quote_degrees(["legendre_polys=7,100"])
-    assert quote_degrees(once) == once
+def degree_of(*overrides: str) -> int:
+    """The degree that a command line comes to."""
+    degree: int = options.compose(CONF, overrides).le_type.legendre_polys
+    return degree
 
 
-@pytest.mark.parametrize("value", ["0", "101", "2.5", "abc", "-3", "10,abc"])
+@pytest.mark.parametrize("written", ["7", "'7'", '"7"'])
+def test_a_degree_may_be_quoted_and_need_not(written: str) -> None:
+    assert degree_of(f"legendre_polys={written}") == 7
+
+
+def test_a_sweep_over_degrees_is_one_of_numbers_whatever_the_sweeper() -> None:
+    options.register()
+    parse = OverridesParser.create().parse_override
+    assert list(parse("legendre_polys=10,20").sweep_iterator()) == [10, 20]  # as Optuna and Ax read it
+    assert list(parse("legendre_polys=range(10,40,10)").sweep_string_iterator()) == ["10", "20", "30"]
+    assert parse("legendre_polys=10").value() == "10"  # as a launcher reads one job
+
+
+@pytest.mark.parametrize("value", ["0", "101", "2.5", "abc", "-3", "null", "true", "[1,2]", "''"])
 def test_a_degree_that_is_none_is_refused_in_one_line(value: str) -> None:
-    with pytest.raises(SystemExit) as stop:
-        quote_degrees([f"legendre_polys={value}"])
+    with pytest.raises(ConfigCompositionException) as stop:
+        options.compose(CONF, [f"legendre_polys={value}"])
     message = str(stop.value)
-    assert "whole number from 1 to 100" in message
-    assert value.split(",")[-1] in message
+    assert message.startswith("error: legendre_polys takes ")
+    assert "1" in message
+    assert "100" in message
     assert "\n" not in message

@@ -62,7 +62,7 @@ def test_a_run_leaves_checkpoints_and_every_promised_metric(imagery: Path, tmp_p
         "train/loss", "train/temperature", "train/learning_rate", "train/samples_per_second",
         "val/loss", "val/image_to_location/top1", "val/location_to_image/top10",
     } <= columns(tmp_path)  # fmt: skip
-    assert metrics["val/loss"] > 0
+    assert metrics["last/val/loss"] > 0
     best, last = load(tmp_path / "checkpoints" / "best.ckpt"), load(tmp_path / "checkpoints" / "last.ckpt")
     assert last["epoch"] == 1
     assert best["satclip"]["config"]["le_type"]["legendre_polys"] == 5
@@ -109,6 +109,15 @@ def test_a_checkpoint_of_another_architecture_stops_the_run(imagery: Path, tmp_p
         train(imagery, tmp_path / "second", "pe_type.hidden_dim=32", f"ckpt_path={checkpoint}")
 
 
+def test_another_split_is_not_resumed_under(imagery: Path, tmp_path: Path) -> None:
+    train(imagery, tmp_path, "epochs=1")
+    with pytest.raises(
+        ValueError, match=r"dataset\.split_degrees was 5\.0, is 10\.0.*Resume with dataset\.split_degrees=5"
+    ):
+        train(imagery, tmp_path, "epochs=2", "dataset.split_degrees=10.0", "ckpt_path=auto")
+    train(imagery, tmp_path, "epochs=2", "ckpt_path=auto")
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_gives_others(imagery: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         train(imagery, tmp_path / name, "epochs=1", f"seed={seed}")
@@ -140,7 +149,7 @@ def test_wandb_gets_the_config_the_metrics_the_tables_and_the_globe(
     train(imagery, tmp_path, "epochs=1", "logger=wandb", *report)
     assert wandb.run is None  # ended, so that the next job of a sweep has a run of its own
     assert {"globe.png", "probe.csv", "retrieval.md"} <= {path.name for path in tmp_path.iterdir()}
-    assert "retrieval/image_to_location/top10" in columns(tmp_path)
+    assert "best/retrieval/image_to_location/top10" in columns(tmp_path)
     (run_folder,) = (tmp_path / "wandb").glob("offline-run-*")
     media = {path.name.split("_")[0] for path in (run_folder / "files" / "media").rglob("*") if path.is_file()}
     assert {"globe", "probe", "retrieval"} <= media

@@ -1,12 +1,14 @@
 """Weight decay and schedules."""
 
 import math
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from satclip.training.optim import adamw, constant, cosine
+from satclip.training.optim import adamw, constant, cosine, names_in, with_new_options
 
 
 def rates(schedule: object, steps: int) -> list[float]:
@@ -79,3 +81,49 @@ def test_a_warm_up_that_is_no_fraction_is_refused(warmup: float) -> None:
 def test_a_training_of_one_step_has_a_schedule() -> None:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     assert rates(cosine(optimizer, total_steps=1, warmup=0.05), 1) == [1.0]
+
+
+def moments_of(module: nn.Module, state: dict[str, Any], names: list[str]) -> dict[str, torch.Tensor]:
+    """What an optimiser's state knows of each parameter, by name."""
+    return {names[number]: known["exp_avg"] for number, known in state["state"].items()}
+
+
+def stepped(module: nn.Module, **options: float) -> torch.optim.AdamW:
+    """An optimiser after a step in which every parameter had another gradient."""
+    optimizer = adamw(module, **options)
+    for number, parameter in enumerate(module.parameters()):
+        parameter.grad = torch.full_like(parameter, number + 1.0)
+    optimizer.step()
+    return optimizer
+
+
+def test_what_the_optimiser_knows_of_a_parameter_follows_it_into_another_group() -> None:
+    module = towers()
+    before = stepped(module, lr=1e-3, weight_decay=0.01, location_weight_decay=0.3)
+    after = adamw(module, lr=1e-2, weight_decay=0.0)
+    names = names_in(before, module), names_in(after, module)
+    assert names[0] != names[1]
+    state = with_new_options(before.state_dict(), names[0], after, names[1])
+    known = moments_of(module, before.state_dict(), names[0]), moments_of(module, state, names[1])
+    assert known[0].keys() == known[1].keys()
+    assert all(torch.equal(known[0][name], known[1][name]) for name in known[0])
+    assert {(group["lr"], group["weight_decay"]) for group in state["param_groups"]} == {(1e-2, 0.0)}
+    after.load_state_dict(state)
+
+
+def test_a_state_without_names_needs_the_groups_it_was_made_with() -> None:
+    module = towers()
+    before = stepped(module, lr=1e-3, weight_decay=0.01).state_dict()
+    same = adamw(module, lr=1e-2, weight_decay=0.02)
+    assert len(with_new_options(before, None, same, names_in(same, module))["state"]) == len(before["state"])
+    other = adamw(module, lr=1e-3, weight_decay=0.0)
+    with pytest.raises(ValueError, match="did not note which is which; give the weight decays"):
+        with_new_options(before, None, other, names_in(other, module))
+
+
+@pytest.mark.parametrize("schedule", [cosine, partial(constant, warmup=0.1)])
+def test_a_training_without_end_has_no_schedule_that_needs_one(schedule: Any) -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    with pytest.raises(ValueError, match=r"needs an end: give epochs or trainer.max_steps, or scheduler=constant"):
+        schedule(optimizer, total_steps=None)
+    assert rates(constant(optimizer, total_steps=None), 3) == [1.0, 1.0, 1.0]

@@ -10,6 +10,18 @@ from torch import nn
 from satclip.vision import TimmBackbone
 
 
+def frozen() -> TimmBackbone:
+    """A backbone whose weights count as trained."""
+    tower = TimmBackbone("resnet10t", in_channels=3, embedding_dim=8)
+    tower.freeze()
+    return tower
+
+
+def test_random_weights_are_not_frozen() -> None:
+    with pytest.raises(ValueError, match=r"frozen=true with vision\.pretrained=false .* give vision\.frozen=false"):
+        TimmBackbone("resnet10t", in_channels=3, embedding_dim=8, frozen=True)
+
+
 @pytest.mark.parametrize("name", ["resnet10t", "mobilenetv3_small_050", "vit_tiny_patch16_224"])
 def test_any_timm_network_takes_any_bands(name: str) -> None:
     tower = TimmBackbone(name, in_channels=5, embedding_dim=6)
@@ -34,7 +46,7 @@ def test_the_wrong_number_of_bands_is_refused() -> None:
 
 
 def test_a_frozen_backbone_does_not_change_when_it_trains() -> None:
-    tower = TimmBackbone("resnet10t", in_channels=3, embedding_dim=8, frozen=True)
+    tower = frozen()
     before = {name: tensor.clone() for name, tensor in tower.state_dict().items()}
     tower.train()
     optimizer = torch.optim.SGD(tower.parameters(), lr=1.0)
@@ -45,13 +57,13 @@ def test_a_frozen_backbone_does_not_change_when_it_trains() -> None:
 
 
 def test_a_frozen_backbone_stays_in_evaluation_mode_inside_another_module() -> None:
-    model = nn.ModuleDict({"vision": TimmBackbone("resnet10t", in_channels=3, embedding_dim=8, frozen=True)}).train()
+    model = nn.ModuleDict({"vision": frozen()}).train()
     assert model["vision"].training
     assert not any(module.training for module in model["vision"].backbone.modules())
 
 
 def test_a_frozen_backbone_keeps_no_graph() -> None:
-    tower = TimmBackbone("resnet10t", in_channels=3, embedding_dim=8, frozen=True)
+    tower = frozen()
     images = torch.rand(2, 3, 64, 64)
     assert not tower.features(images).requires_grad
     assert tower(images).requires_grad
@@ -66,7 +78,7 @@ def test_a_backbone_that_is_not_frozen_learns() -> None:
 
 
 def test_the_head_sees_the_features_that_can_be_cached() -> None:
-    tower = TimmBackbone("resnet10t", in_channels=3, embedding_dim=8, frozen=True)
+    tower = frozen()
     images = torch.rand(2, 3, 64, 64)
     torch.testing.assert_close(tower(images), tower.head(tower.features(images)))
 

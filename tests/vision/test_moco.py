@@ -23,12 +23,31 @@ def saved(state: object, path: Path) -> Path:
     return path
 
 
+def learning(tower: MocoBackbone) -> list[str]:
+    """The weights that an optimiser would get."""
+    return [key for key, weight in tower.named_parameters() if weight.requires_grad]
+
+
 @pytest.mark.parametrize(("name", "width"), [("resnet18", 512), ("resnet50", 2048), ("vit16", 384)])
-def test_each_backbone_takes_13_bands_and_trains_only_its_head(name: str, width: int) -> None:
+def test_each_backbone_takes_13_bands(name: str, width: int) -> None:
     tower = MocoBackbone(name, "none", in_channels=13, embedding_dim=16)
     assert tower.head.weight.shape == (16, width)
-    assert [key for key, weight in tower.named_parameters() if weight.requires_grad] == ["head.weight", "head.bias"]
     assert tower(torch.rand(1, 13, 224, 224)).shape == (1, 16)
+
+
+def test_trained_weights_are_frozen_unless_told_otherwise_and_random_ones_never(
+    tmp_path: Path, resnet18_state: dict[str, Tensor]
+) -> None:
+    path, head = saved(resnet18_state, tmp_path / "moco.pth"), ["head.weight", "head.bias"]
+    everything = [key for key, _ in MocoBackbone("resnet18", "none", embedding_dim=8).named_parameters()]
+    assert learning(MocoBackbone("resnet18", path, embedding_dim=8)) == head
+    assert learning(MocoBackbone("resnet18", path, embedding_dim=8, frozen=True)) == head
+    assert learning(MocoBackbone("resnet18", path, embedding_dim=8, frozen=False)) == everything
+    assert learning(MocoBackbone("resnet18", "none", embedding_dim=8)) == everything
+    with pytest.raises(ValueError, match=r"frozen=true with vision\.weights=none .* give vision\.frozen=false"):
+        MocoBackbone("resnet18", "none", embedding_dim=8, frozen=True)
+    with pytest.raises(ValueError, match=r"vision\.frozen takes auto, true or false, got 'yes'"):
+        MocoBackbone("resnet18", "none", embedding_dim=8, frozen="yes")
 
 
 def test_weights_come_from_a_file_and_a_classifier_in_it_is_left_out(
@@ -52,11 +71,15 @@ def test_moco_weights_come_from_the_cache_without_network(
     assert torch.equal(tower.backbone.state_dict()["conv1.weight"], resnet18_state["conv1.weight"])
 
 
-def test_without_network_the_error_names_both_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_network_the_error_names_ways_on_none_of_which_freezes_random_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nothing listens there
-    with pytest.raises(ConnectionError, match=r"(?s)resnet18 from https.*vision.weights=none.*vision.weights=PATH"):
+    with pytest.raises(ConnectionError, match=r"resnet18 from https") as caught:
         MocoBackbone("resnet18", embedding_dim=8)
+    for way in ("give its path: vision.weights=PATH", "vision=tiny", "vision=resnet_clip or vit_clip", "trains all of"):
+        assert way in str(caught.value)
     assert list(tmp_path.rglob("*.pth")) == []
 
 
@@ -120,7 +143,8 @@ def test_the_transformer_takes_224_pixels_and_no_other() -> None:
         tower(torch.rand(1, 13, 256, 256))
 
 
-def test_a_backbone_can_be_thawed() -> None:
-    tower = MocoBackbone("resnet18", "none", embedding_dim=8, frozen=False)
-    assert all(weight.requires_grad for weight in tower.parameters())
-    assert tower.backbone.training
+def test_a_backbone_can_be_frozen_later() -> None:
+    tower = MocoBackbone("resnet18", "none", embedding_dim=8)
+    tower.freeze()
+    assert learning(tower) == ["head.weight", "head.bias"]
+    assert not tower.train().backbone.training

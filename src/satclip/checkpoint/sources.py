@@ -28,14 +28,18 @@ def locate(source: str | Path) -> Path:
             f"or a name on the hub such as {RELEASED[-1]}"
         )
     if name in RELEASED:
-        return _fetched(name, f"{name.split('/')[1].lower()}.ckpt")
+        return fetched(name, f"{name.split('/')[1].lower()}.ckpt")
     for file in FOLDER:
-        path = _fetched(name, file)
+        path = fetched(name, file)
     return path.parent
 
 
-def _fetched(repository: str, file: str) -> Path:
-    """The file in the cache of huggingface_hub, fetched first where it is not there yet."""
+def fetched(repository: str, file: str) -> Path:
+    """The file in the cache of huggingface_hub, fetched first where it is not there yet.
+
+    Raises:
+        ConnectionError: it is neither cached nor can it be fetched.
+    """
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 
     try:

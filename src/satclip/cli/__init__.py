@@ -16,6 +16,7 @@ from satclip.cli.commands.export import export
 from satclip.cli.commands.grid import grid
 from satclip.cli.commands.info import info
 from satclip.cli.commands.map import map_
+from satclip.cli.commands.resume import resume
 from satclip.cli.commands.similar import similar
 
 
@@ -36,7 +37,7 @@ def app() -> None:
     """Location encoders at work: embed places and grids, draw them, look into a model, export it."""
 
 
-for _command in (embed, grid, map_, similar, info, export):
+for _command in (embed, grid, map_, similar, info, export, resume):
     app.add_command(_command)
 
 

@@ -19,8 +19,10 @@ from satclip.cli.engines import Bad, Piece, embed_piece
 from satclip.cli.tables.places import Places
 from satclip.location.encoder import LocationEncoder
 
-_LON, _LAT, _EMBEDDING = "__lon", "__lat", "__embedding"
 _BLOCK_BYTES = 1 << 22  # of what is read: some 65,000 rows, whose embeddings still fit in a worker's memory
+# A piece of the table travels as one value, in Arrow's own format: whatever its columns are called and hold, Ray, which
+# would put them together with those of other pieces, leaves them as they are.
+_PIECE = pa.schema([("rows", pa.large_binary()), ("numbers", pa.large_binary())])
 
 
 def embed_on_ray(
@@ -65,7 +67,8 @@ def embed_on_ray(
             )
         )
         for table in blocks.iter_batches(batch_format="pyarrow", batch_size=None):
-            yield from _pieces(table, places.schema, encoder.embedding_dim)
+            for rows, numbers in _unpacked(table):
+                yield rows, np.frombuffer(numbers, dtype).reshape(-1, encoder.embedding_dim)
     finally:
         if started:
             ray.shutdown()
@@ -91,8 +94,7 @@ class _Reader:
 
     def __call__(self, _: pa.Table) -> Iterator[pa.Table]:
         for rows, lonlat in self._places.pieces():
-            columns = [*rows.columns, pa.array(lonlat[:, 0]), pa.array(lonlat[:, 1])]
-            yield pa.table(columns, names=[*rows.schema.names, _LON, _LAT])
+            yield _packed([(rows, lonlat)])
 
 
 class _Worker:
@@ -102,16 +104,28 @@ class _Worker:
         self._encoder = encoder.to(device)
 
     def __call__(self, table: pa.Table, *, bad: Bad, batch_size: int, dtype: str) -> pa.Table:
-        lonlat = np.stack([table.column(name).to_numpy() for name in (_LON, _LAT)], axis=-1)
-        rows = table.drop_columns([_LON, _LAT])
-        positions = pa.record_batch([pa.array(np.arange(len(rows)))], names=["position"])
-        kept, numbers = embed_piece(positions, lonlat, self._encoder, bad=bad, batch_size=batch_size, dtype=dtype)
-        vectors = pa.FixedSizeListArray.from_arrays(pa.array(numbers.ravel()), self._encoder.embedding_dim)
-        return rows.take(kept.column("position")).append_column(_EMBEDDING, vectors)
+        options: dict[str, Any] = {"bad": bad, "batch_size": batch_size, "dtype": dtype}
+        return _packed(
+            [
+                embed_piece(rows, np.frombuffer(numbers).reshape(-1, 2).copy(), self._encoder, **options)
+                for rows, numbers in _unpacked(table)
+            ]
+        )
 
 
-def _pieces(table: pa.Table, schema: pa.Schema, width: int) -> Iterator[Piece]:
-    for batch in table.to_batches():
-        numbers = batch.column(_EMBEDDING).flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
-        columns = [batch.column(field.name).cast(field.type) for field in schema]
-        yield pa.record_batch(columns, schema=schema), numbers
+def _packed(pieces: list[Piece]) -> pa.Table:
+    """Pieces as rows of a table: the rows of each in Arrow's format, its numbers as bytes."""
+    rows = []
+    for batch, _ in pieces:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as stream:
+            stream.write_batch(batch)
+        rows.append(sink.getvalue().to_pybytes())
+    numbers = [np.ascontiguousarray(values).tobytes() for _, values in pieces]
+    return pa.table([pa.array(rows, pa.large_binary()), pa.array(numbers, pa.large_binary())], schema=_PIECE)
+
+
+def _unpacked(table: pa.Table) -> Iterator[tuple[pa.RecordBatch, bytes]]:
+    for rows, numbers in zip(table.column("rows"), table.column("numbers"), strict=True):
+        with pa.ipc.open_stream(rows.as_buffer()) as stream:
+            yield stream.read_next_batch(), numbers.as_py()

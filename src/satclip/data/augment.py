@@ -45,39 +45,50 @@ class Augmentation:
     blur_sigma: Sequence[float] | None = (0.1, 2.0)
     jitter_degrees: float = 0.005
 
-    def train(self, raw: Tensor, lonlat: Tensor, ids: Tensor, *, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
-        """Random crop, flips, turn, blur and jitter: uint [B, K, H, W], [B, 2] -> float32 [B, C, S, S], [B, 2].
+    def train(
+        self, raw: Tensor, lonlat: Tensor, ids: Tensor, *, seed: int, epoch: int, sizes: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Random crop, flips, turn, blur and jitter: [B, K, H, W], [B, 2] -> float32 [B, C, S, S], [B, 2].
+
+        `sizes` [B, 2] says how far down and across each patch goes, where that is not [H, W]. Places and ids may lie on
+        the CPU while the pixels lie elsewhere: the draws and the jitter are made where they are.
 
         Raises:
             ValueError: the patches are smaller than `image_size`, or ids or bands are missing.
         """
-        self._check(raw)
+        self._check(raw, sizes)
         if not len(raw) == len(lonlat) == len(ids):
             raise ValueError(f"{len(raw)} patches, {len(lonlat)} places and {len(ids)} ids are no batch")
 
         draws = uniform(seed, epoch, torch.arange(PURPOSES, device=ids.device)[:, None], ids)
         suits = raw.device.type == "cpu" and not self.rotate and self.image_size > 1
         compiled = _kernel() if suits else None
-        images = self._compiled(raw, draws, compiled) if compiled else self._gathered(raw, draws)
+        extent = _extent(raw, sizes)
+        here = draws.to(raw.device)
+        images = self._compiled(raw, here, extent, compiled) if compiled else self._gathered(raw, here, extent)
         return images, jitter(lonlat, 2 * draws[[EAST, NORTH]].T - 1, self.jitter_degrees)
 
-    def validation(self, raw: Tensor) -> Tensor:
-        """The centre crop: uint [B, K, H, W] -> float32 [B, C, S, S].
+    def validation(self, raw: Tensor, sizes: Tensor | None = None) -> Tensor:
+        """The centre crop: [B, K, H, W] -> float32 [B, C, S, S]; `sizes` as for `train`.
 
         Raises:
             ValueError: the patches are smaller than `image_size`.
         """
-        self._check(raw)
-        top, left = (raw.shape[-2] - self.image_size) // 2, (raw.shape[-1] - self.image_size) // 2
+        self._check(raw, sizes)
         images = self._room(raw)
+        if sizes is not None:
+            for number, (height, width) in enumerate(sizes.tolist()):
+                images[number] = self.validation(raw[number : number + 1, :, :height, :width])[0]
+            return images
+        top, left = (raw.shape[-2] - self.image_size) // 2, (raw.shape[-1] - self.image_size) // 2
         for place, band in enumerate(self.places):
             inside = raw[:, band, top : top + self.image_size, left : left + self.image_size]
             images[:, place] = 0.0 if band == ABSENT else inside
         return images.div_(self.scale)
 
-    def _gathered(self, raw: Tensor, draws: Tensor) -> Tensor:
+    def _gathered(self, raw: Tensor, draws: Tensor, extent: Sequence[Tensor | int]) -> Tensor:
         """The pixels of a training batch, float32 [B, C, S, S], by torch: on any device."""
-        source = self._source(raw, draws)
+        source = self._source(raw, draws, extent)
         beside = self._beside(draws[BLUR])
         images = self._room(raw)
         step = max(1, MOST_PIXELS.get(raw.device.type, MOST_PIXELS["others"]) // raw[0].numel())
@@ -94,13 +105,15 @@ class Augmentation:
                     torch.div(pixels[:, band], total, out=images[some, place])
         return images
 
-    def _compiled(self, raw: Tensor, draws: Tensor, kernel: Callable[..., None]) -> Tensor:
+    def _compiled(
+        self, raw: Tensor, draws: Tensor, extent: Sequence[Tensor | int], kernel: Callable[..., None]
+    ) -> Tensor:
         """The same, bit for bit, in one pass over the pixels: on a processor, without turns."""
         flips = [
             draws[purpose] >= 0.5 if self.flips else torch.zeros(len(raw), dtype=torch.bool)
             for purpose in (FLIP_ROWS, FLIP_COLUMNS)
         ]
-        top, left = self._corner(raw, draws)
+        top, left = self._corner(draws, extent)
         beside = self._beside(draws[BLUR]).flatten().to(torch.float32)
         images = self._room(raw)
         given = (raw, torch.tensor(self.places), top, left, *flips, beside, self._total(beside), images)
@@ -112,10 +125,10 @@ class Augmentation:
         shape = (len(raw), len(self.places), self.image_size, self.image_size)
         return batch_memory(shape, np.float32) if raw.device.type == "cpu" else torch.empty(shape, device=raw.device)
 
-    def _source(self, raw: Tensor, draws: Tensor) -> Tensor:
+    def _source(self, raw: Tensor, draws: Tensor, extent: Sequence[Tensor | int]) -> Tensor:
         """Where in the patch each pixel of the crop lies, [B, S, S]; with a rim of one pixel if there is a blur."""
         size, rim = self.image_size, 0 if self.blur_sigma is None else 1
-        top, left = (corner[:, None, None] for corner in self._corner(raw, draws))
+        top, left = (corner[:, None, None] for corner in self._corner(draws, extent))
         pixels = torch.arange(-rim, size + rim, device=raw.device).abs()
         pixels = torch.where(pixels < size, pixels, 2 * (size - 1) - pixels)  # the rim mirrors what lies within
         down, across = pixels[None, :, None], pixels[None, None, :]
@@ -134,23 +147,28 @@ class Augmentation:
         low, high = self.blur_sigma or (0.0, 0.0)
         return torch.exp(-0.5 / (low + (high - low) * draw).square())[:, None, None, None]
 
-    def _corner(self, raw: Tensor, draws: Tensor) -> tuple[Tensor, Tensor]:
+    def _corner(self, draws: Tensor, extent: Sequence[Tensor | int]) -> tuple[Tensor, Tensor]:
         """The first row and column of each crop, [B] and [B]."""
-        rows, columns = (length - self.image_size + 1 for length in raw.shape[-2:])
+        rows, columns = (length - self.image_size + 1 for length in extent)
         return (draws[TOP] * rows).long(), (draws[LEFT] * columns).long()
 
     def _total(self, beside: Tensor) -> Tensor:
         """What nine pixels, added up with their weights, are divided by."""
         return self.scale * (1 + 2 * beside) ** 2
 
-    def _check(self, raw: Tensor) -> None:
+    def _check(self, raw: Tensor, sizes: Tensor | None) -> None:
         if max(self.places) >= raw.shape[1]:
             raise ValueError(f"band {max(self.places)} is wanted of patches with {raw.shape[1]}")
-        if min(raw.shape[-2:]) < self.image_size:
+        if min(raw.shape[-2:]) < self.image_size or (sizes is not None and bool((sizes < self.image_size).any())):
             raise ValueError(
                 f"patches of {raw.shape[-2]} x {raw.shape[-1]} pixels cannot be cropped to dataset.image_size="
                 f"{self.image_size}; give dataset.image_size={min(raw.shape[-2:])} or less"
             )
+
+
+def _extent(raw: Tensor, sizes: Tensor | None) -> Sequence[Tensor | int]:
+    """How far down and across the patches go: one number each, or [B] each."""
+    return raw.shape[-2:] if sizes is None else sizes.to(raw.device).unbind(-1)
 
 
 def _kernel() -> Callable[..., None] | None:

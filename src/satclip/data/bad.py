@@ -22,7 +22,7 @@ class BadPatches:
     against are the patches of all processes.
 
     Args:
-        limit: the largest fraction that is borne.
+        limit: the maximum tolerated fraction.
         total: how many patches there are, over all processes.
     """
 

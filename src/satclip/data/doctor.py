@@ -3,12 +3,11 @@
 import hashlib
 import json
 import logging
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rasterio
@@ -18,89 +17,27 @@ from torch import Tensor
 
 from satclip.data.blue_marble import load_land
 from satclip.data.examine import BandFigures, Facts, examine
-from satclip.data.folder import Folder
+from satclip.data.findings import Report
+from satclip.data.folder import Folder, has_patches
+from satclip.data.footprints import overlap
 from satclip.data.index import INDEX, Index, join, read_index
 from satclip.data.rewrite import MANIFEST
-from satclip.data.shards import INDEX_SUFFIX, Members, Shards, members, scan
+from satclip.data.shards import Shards, members, tars_in
 from satclip.data.source import Source
-from satclip.data.table import OLD_MIRROR
+from satclip.data.table import OLD_MIRROR, Split
+from satclip.data.tar_index import INDEX_SUFFIX, Members, scan
 from satclip.sphere import bad_lonlat, great_circle_km
 
 log = logging.getLogger(__name__)
-# Every kind of trouble, in the order in which the report tells of it.
-TROUBLES = {
-    "shard": "shards that cannot be read",
-    "checksum": "shards whose checksum is not that in manifest.json",
-    "index beside": "shards whose index beside them is wrong",
-    "missing": "rows of index.csv without a patch",
-    "unlisted": "patches without a row in index.csv",
-    "unplaced": "patches without a place",
-    "unreadable": "patches that cannot be read",
-    "bands": "patches with another number of bands",
-    "form": "patches of another size or type than most",
-    "empty": "patches of nothing but zeros or no-data",
-    "misplaced": "patches whose place lies outside their own georeference",
-    "contradiction": "patches whose place in the shard is not that in index.csv",
-    "repeated": "patch names that come more than once",
-    "duplicate": "patches with the pixels of another",
-}
+LEAST_SHARE = 0.01  # of a footprint: neighbours that touch at their rims do not count
 
 
-@dataclass
-class Report:
-    """What was found; `as_dict` is what goes into the JSON file."""
-
-    root: Path
-    patches: int = 0
-    shards: int = 0
-    troubles: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
-    notes: list[str] = field(default_factory=list)
-    bands: list[dict[str, float | str]] = field(default_factory=list)
-    forms: dict[str, int] = field(default_factory=dict)
-    farthest: tuple[str, float] | None = None
-    at_sea: int | None = None
-
-    @property
-    def healthy(self) -> bool:
-        """Whether nothing is wrong."""
-        return not any(self.troubles.values())
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything, as JSON can hold it."""
-        found = {kind: self.troubles[kind] for kind in TROUBLES if self.troubles.get(kind)}
-        plain = ("patches", "shards", "notes", "bands", "forms", "farthest", "at_sea")
-        return {
-            "root": str(self.root),
-            "healthy": self.healthy,
-            "troubles": found,
-            **{name: getattr(self, name) for name in plain},
-        }
-
-    def lines(self, named: int = 10) -> Iterator[str]:
-        """The report for a person, the first `named` of each kind of trouble by name."""
-        yield f"{self.root}: {self.patches} patches in {f'{self.shards} shards' if self.shards else 'single files'}"
-        yield from self.notes
-        for kind, what in TROUBLES.items():
-            if found := self.troubles.get(kind):
-                yield f"\n{what}: {len(found)}"
-                yield from (f"  {name}{f': {detail}' if detail else ''}" for name, detail in found[:named])
-                if len(found) > named:
-                    yield f"  ... and {len(found) - named} more"
-        if self.farthest is not None:
-            name, distance = self.farthest
-            yield f"\nlargest distance between a place and the middle of its patch: {distance:.3f} km ({name})"
-        if self.at_sea is not None:
-            yield f"{self.at_sea} of {self.patches} places lie at sea or on a lake"
-        if self.bands:
-            yield "\nband        mean        std        min        max   zeros"
-            for row in self.bands:
-                figures = "".join(f"{row[name]:>11.1f}" for name in ("mean", "std", "min", "max"))
-                yield f"{row['band']:<5}{figures}{row['zeros']:>8.1%}"
-        yield "\nnothing is wrong" if self.healthy else f"\n{sum(map(len, self.troubles.values()))} things are wrong"
-
-
-def check(root: Path, band_names: Sequence[str], threads: int) -> tuple[Report, Source, Tensor]:
+def check(
+    root: Path, band_names: Sequence[str], threads: int, split: Split | None = None
+) -> tuple[Report, Source, Tensor]:
     """Look at everything under `root`; also gives the patches that could be reached, and their places.
+
+    Footprints are compared within all patches, and between both sides of `split`.
 
     Raises:
         FileNotFoundError: there are neither shards nor images.
@@ -123,8 +60,11 @@ def check(root: Path, band_names: Sequence[str], threads: int) -> tuple[Report, 
         for found in track(work, "Examining patches", total=len(source.names), transient=True):
             if found.figures is not None:
                 figures.add(found.figures)
-            facts.append(Facts(found.cause, found.detail, found.form, found.digest, found.centre, found.reach_km))
+            facts.append(replace(found, figures=None))
     _judge(source.names, facts, places, report)
+    if all(found.cause is not None for found in facts):
+        report.troubles["nothing"].append((str(root), f"{len(facts)} patches, none of which can be trained on"))
+    _compare(source, facts, places, split or Split("block", 0.1, 5.0), report)
     report.bands = figures.table()
     report.at_sea = _at_sea(places)
     return report, source, places
@@ -138,9 +78,9 @@ def _examined(data: bytes, bands: int) -> Facts:
 
 def _reachable(root: Path, report: Report) -> Source:
     """The patches that can be found; shards that cannot be read are told of and passed over."""
-    paths = sorted(root.glob("*.tar")) or sorted((root / "data").glob("*.tar"))
+    paths = tars_in(root)
     if not paths:
-        if not (root / "images").is_dir():
+        if not has_patches(root / "images"):
             raise FileNotFoundError(f"no *.tar and no images/*.tif in {root.absolute()}; give the folder of a data set")
         return Folder(root / "images")
     sums = {}
@@ -201,7 +141,7 @@ def _judge(names: Sequence[str], facts: Sequence[Facts], places: Tensor, report:
         if found.cause in ("missing", "unreadable"):
             report.troubles["unreadable"].append((name, found.detail))
             continue
-        if found.cause in ("bands", "empty"):
+        if found.cause in ("bands", "empty", "dtype", "scaled"):
             report.troubles[found.cause].append((name, found.detail))
         elif found.form != usual:
             report.troubles["form"].append((name, " x ".join(map(str, found.form or ()))))
@@ -217,6 +157,38 @@ def _judge(names: Sequence[str], facts: Sequence[Facts], places: Tensor, report:
             if distance > found.reach_km:
                 where = f"{distance:.1f} km from its middle at ({centre[0]:.4f}, {centre[1]:.4f})"
                 report.troubles["misplaced"].append((name, where))
+
+
+def _compare(source: Source, facts: Sequence[Facts], places: Tensor, split: Split, report: Report) -> None:
+    """Which patches show the same ground as others, and as others of the other side of the split."""
+    placed = ~places.isnan().any(-1).numpy()
+    rows = [row for row, found in enumerate(facts) if found.centre is not None and placed[row]]
+    if len(rows) < len(facts):
+        report.notes.append(f"{len(facts) - len(rows)} patches without a georeference: overlaps unknown")
+    if len(rows) < 2:
+        return
+    names, chosen = [source.names[row] for row in rows], torch.tensor(rows)
+    try:
+        held_out = split.validation(places[chosen], names, source.held_out[chosen]).numpy()
+    except ValueError as error:
+        report.notes.append(f"no split to compare: {error}")
+        held_out = np.zeros(len(rows), bool)
+    found = overlap(
+        np.array([facts[row].centre for row in rows]), np.array([facts[row].halves_km for row in rows]), held_out
+    )
+    met, leaking = found.any > LEAST_SHARE, held_out & (found.across > LEAST_SHARE)
+    report.overlap = {"patches": int(met.sum()), "of": len(rows), "largest": float(found.any.max())}
+    report.overlap |= {"validation": int(held_out.sum()), "validation_meets_training": int(leaking.sum())}
+    if met.any():
+        one, other = (names[row] for row in found.worst)
+        most = f"at most {found.any.max():.0%}, {one} and {other}"
+        report.notes.append(f"{met.sum()} of {len(rows)} patches overlap another ({most})")
+    if leaking.any():
+        shares = f"median of the largest share {np.median(found.across[leaking]):.0%}"
+        report.notes.append(
+            f"dataset.split={split.kind}: {leaking.sum()} of {held_out.sum()} validation patches overlap a training "
+            f"patch ({shares}); their scores flatter: hold out larger blocks (dataset.split_degrees)"
+        )
 
 
 def _at_sea(places: Tensor) -> int | None:

@@ -1,8 +1,9 @@
 """One patch looked at closely: can it be used, where does it say it lies, what is in it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,8 @@ from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 from rasterio.warp import transform
 
-from satclip.data.decode import DTYPES, LEAST_HELD, plainly, share_held
+from satclip.data.decode import LEAST_HELD, plainly, share_held
+from satclip.data.geotiff import BadPatchError, band_count, check_claims, check_scales, clear_invalid, read_pixels
 
 Figures = NDArray[np.float64]
 
@@ -20,12 +22,13 @@ class Facts:
     """What was found in one patch.
 
     Attributes:
-        cause: why it cannot be used (missing, unreadable, bands, dtype, empty), or None.
+        cause: why it cannot be used (missing, unreadable, bands, dtype, size, scaled, empty), or None.
         detail: that in words.
         form: (bands, rows, columns, type).
         digest: of the pixels; patches of equal digest are duplicates.
         centre: longitude and latitude of its middle by its own georeference, degrees; None where it has none.
         reach_km: from its middle to its corners.
+        halves_km: half of its width and height.
         figures: per band: pixels, sum, sum of squares, least, most, zeros, [bands, 6]; None where it cannot be used.
     """
 
@@ -36,6 +39,7 @@ class Facts:
     centre: tuple[float, float] | None = None
     reach_km: float = 0.0
     figures: Figures | None = None
+    halves_km: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass
@@ -72,36 +76,45 @@ def examine(data: bytes, bands: int) -> Facts:
     """Look at a GeoTIFF that should hold so many bands."""
     if not data:
         return Facts("missing", "of no bytes")
+    known = Facts(None)
     try:
         with MemoryFile(data) as file, file.open(driver="GTiff", sharing=False) as source:
-            form = (source.count, source.height, source.width, str(source.dtypes[0]))
-            centre, reach = _centre(source)
-            if source.count != bands:
-                return Facts("bands", f"{source.count} bands, not {bands}", form, centre=centre, reach_km=reach)
-            if form[3] not in DTYPES:
-                return Facts("dtype", f"values are {form[3]}", form, centre=centre, reach_km=reach)
-            pixels, nothing = source.read(), source.nodata
+            count = band_count(source, bands)
+            form = (count, source.height, source.width, str(source.dtypes[0]))
+            known = replace(_where(source), form=form)
+            if count != bands:
+                raise BadPatchError("bands", f"{count} bands, not {bands}")
+            check_claims(bands, form[3], (source.height, source.width))
+            check_scales(source, bands)
+            pixels, nodata = read_pixels(source, bands, range(bands)), source.nodata
+    except BadPatchError as error:
+        return replace(known, cause=error.cause, detail=str(error))
     except (RasterioError, OSError, MemoryError) as error:
         return Facts("unreadable", plainly(error))
-    held = share_held(pixels, nothing)
+    clear_invalid(pixels, nodata)
+    held = share_held(pixels, None)
     if held < LEAST_HELD:
-        return Facts("empty", f"{1 - held:.0%} of the pixels are zero or no-data", form, centre=centre, reach_km=reach)
+        return replace(known, cause="empty", detail=f"{1 - held:.0%} of the pixels are zero or nodata")
     flat = pixels.reshape(len(pixels), -1).astype(np.float64)
     columns = (flat.sum(1), np.square(flat).sum(1), flat.min(1), flat.max(1), (flat == 0).sum(1))
     figures = np.stack((np.full(len(flat), float(flat.shape[1])), *columns), 1)
     digest = blake2b(np.ascontiguousarray(pixels).tobytes(), digest_size=16).digest()
-    return Facts(None, "", form, digest, centre, reach, figures)
+    return replace(known, digest=digest, figures=figures)
 
 
-def _centre(source: object) -> tuple[tuple[float, float] | None, float]:
-    """Longitude and latitude of the middle of an open dataset, and kilometres from there to a corner."""
-    crs, place, width, height = (getattr(source, name) for name in ("crs", "transform", "width", "height"))
+def _where(source: Any) -> Facts:
+    """The middle of an open dataset in longitude and latitude, and its reach; nothing where it does not say."""
+    crs, place, width, height = source.crs, source.transform, source.width, source.height
     if crs is None:
-        return None, 0.0
+        return Facts(None)
     x, y = place @ (width / 2, height / 2)
     try:
         (longitude,), (latitude,) = transform(crs, "EPSG:4326", [x], [y])
     except RasterioError:
-        return None, 0.0
+        return Facts(None)
     unit = 1.0 if crs.is_projected else 111_195.0  # metres in a unit of the file
-    return (longitude, latitude), float(np.hypot(*(np.array(place @ (0, 0)) - (x, y)))) * unit / 1000
+    reach = float(np.hypot(*(np.array(place @ (0, 0)) - (x, y)))) * unit / 1000
+    across, down = np.hypot(place.a, place.d) * width, np.hypot(place.b, place.e) * height
+    narrow = 1.0 if crs.is_projected else float(np.cos(np.radians(latitude)))
+    halves = (float(across) * unit * narrow / 2000, float(down) * unit / 2000)
+    return Facts(None, centre=(longitude, latitude), reach_km=reach, halves_km=halves)

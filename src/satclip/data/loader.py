@@ -32,6 +32,17 @@ class Plan:
     start: tuple[int, int] = (0, 0)
 
 
+def check_at_least(least: int, **options: int) -> None:
+    """Refuse options of `dataset` below a bound.
+
+    Raises:
+        ValueError: one of them is.
+    """
+    for name, value in options.items():
+        if value < least:
+            raise ValueError(f"dataset.{name} must be {least} at least, got {value}")
+
+
 class Loader(DataLoader[Batch]):
     """Asks the dataset for one batch after another, each by the row numbers that `batches` gives.
 
@@ -63,7 +74,7 @@ class Loader(DataLoader[Batch]):
         return map(partial(self.returns.watch, copied=self.pin_memory), super().__iter__())
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: where to go on is kept by the datamodule."""
+        """Nothing: where to resume is kept by the datamodule."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

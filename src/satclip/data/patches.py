@@ -14,8 +14,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from satclip import ranks
+from satclip.data.bad import Complaint
 from satclip.data.bands import Bands
-from satclip.data.decode import Array, BadPatchError, decode, decoding
+from satclip.data.decode import decode, decoding
+from satclip.data.geotiff import Array, BadPatchError
 from satclip.data.memory import Batch, batch_memory
 from satclip.data.source import Source
 
@@ -30,14 +32,16 @@ class Form:
     Attributes:
         bands: how many it holds.
         read: positions of those that are decoded.
-        size: pixels down and across.
-        dtype: uint8 or uint16.
+        size: pixels down and across. Of a larger patch the middle is taken, and a smaller one fills the upper left.
+        dtype: uint8, uint16, int16 or float32.
+        least: pixels that a patch must have both ways.
     """
 
     bands: int
     read: tuple[int, ...]
     size: tuple[int, int]
     dtype: str
+    least: int = 1
 
     def room(self, count: int) -> Array:
         """Memory for so many patches, [count, K, H, W] where K bands are decoded."""
@@ -50,22 +54,22 @@ class Form:
     def _shape(self, count: int) -> tuple[int, ...]:
         return count, len(self.read), *self.size
 
-    def decode(self, data: bytes, out: Array) -> None:
-        """Decode one patch into `out`, [K, H, W].
+    def decode(self, data: bytes, out: Array) -> tuple[int, int]:
+        """Decode one patch into `out`, [K, H, W]; returns how far down and across it goes there.
 
         Raises:
-            BadPatchError: it has another form, or cannot be used at all.
+            BadPatchError: it is too small or of another type, or cannot be used at all.
         """
-        decode(data, bands=self.bands, read=self.read, size=self.size, out=out)
+        filled = decode(data, bands=self.bands, read=self.read, out=out, least=self.least)
+        return filled.shape[1], filled.shape[2]
+
+    def extent(self, sizes: Sequence[tuple[int, int]]) -> dict[str, Tensor]:
+        """What a batch says of its patches' sizes: {"size": int64 [B, 2]} where some are smaller, else nothing."""
+        return {"size": torch.tensor(sizes)} if any(size != self.size for size in sizes) else {}
 
 
-def common_form(source: Source, rows: Sequence[int], bands: Bands) -> Form:
-    """The form of most of the given patches; see `form_of`."""
-    return form_of((source.read(row) for row in rows), [source.names[row] for row in rows], bands)
-
-
-def form_of(patches: Iterable[bytes], names: Sequence[str], bands: Bands) -> Form:
-    """The form of most of some GeoTIFFs.
+def form_of(patches: Iterable[bytes], names: Sequence[str], bands: Bands, least: int = 1) -> Form:
+    """The form of most of those GeoTIFFs that have `least` pixels both ways.
 
     Raises:
         ValueError: none of them can be used; says why of each.
@@ -74,25 +78,27 @@ def form_of(patches: Iterable[bytes], names: Sequence[str], bands: Bands) -> For
     with decoding():
         for data, name in zip(patches, names, strict=True):
             try:
-                pixels = decode(data, bands=bands.held, read=bands.read)
-                forms[Form(bands.held, bands.read, (pixels.shape[1], pixels.shape[2]), str(pixels.dtype))] += 1
+                pixels = decode(data, bands=bands.held, read=bands.read, least=least)
+                size = (pixels.shape[1], pixels.shape[2])
+                forms[Form(bands.held, bands.read, size, str(pixels.dtype), least)] += 1
             except BadPatchError as error:
                 complaints.append(f"{name}: {error}")
     if not forms:
         reasons = "\n  ".join(complaints)
         raise ValueError(
             f"no patch of {len(names)} that were tried can be used:\n  {reasons}\n"
-            "dataset.file_bands names the bands that the files hold; "
+            "dataset.file_bands names the bands that the files hold, dataset.image_size the pixels of a crop; "
             "`python scripts/check_shards.py ROOT` looks at every patch"
         )
     return forms.most_common(1)[0][0]
 
 
 class Patches(Dataset[Batch]):
-    """Batches by row numbers: {"image" uint [B, K, H, W], "lonlat" float64 [B, 2], "id" int64 [B], "bad"}.
+    """Batches by row numbers: {"image" [B, K, H, W] as in the files, "lonlat" float64 [B, 2], "id" int64 [B], "bad"}.
 
-    "bad" lists (patch name, cause, detail) of what could not be used. In training the next usable training patch of the
-    source's order stands in, so that a batch keeps its size on every process; in validation a bad patch is left out.
+    "size" int64 [B, 2] is there too where some are smaller than [H, W]; see `Form`. "bad" lists (patch name, cause,
+    detail) of what could not be used. In training the next usable training patch of the source's order stands in, so
+    that a batch keeps its size on every process; in validation a bad patch is skipped.
 
     Args:
         source: where the bytes are.
@@ -112,12 +118,13 @@ class Patches(Dataset[Batch]):
         images = self.form.batch(len(rows))
         pixels: Array = images.numpy()
         used: list[int] = []
+        sizes: list[tuple[int, int]] = []
         bad: list[tuple[str, str, str]] = []
         with decoding():
             for row in rows:
                 for candidate in self._candidates(row):
                     try:
-                        self.form.decode(self.source.read(candidate), pixels[len(used)])
+                        sizes.append(self.form.decode(self.source.read(candidate), pixels[len(used)]))
                     except BadPatchError as error:
                         bad.append((self.source.names[candidate], error.cause, str(error)))
                     else:
@@ -129,7 +136,9 @@ class Patches(Dataset[Batch]):
                 f"every patch of a batch is bad: {listed}; `python scripts/check_shards.py ROOT` tells more"
             )
         ids = torch.tensor(used, dtype=torch.int64)
-        return {"image": images[: len(used)], "lonlat": self.lonlat[ids], "id": ids, "bad": bad}
+        return {
+            "image": images[: len(used)], "lonlat": self.lonlat[ids], "id": ids, "bad": bad, **self.form.extent(sizes)
+        }  # fmt: skip
 
     def _candidates(self, row: int) -> Iterator[int]:
         """The row itself, then those that may stand in for it."""
@@ -142,8 +151,8 @@ class Patches(Dataset[Batch]):
 class MemoryPatches(Dataset[Batch]):
     """Batches cut out of one tensor of patches that were decoded beforehand; `rows` says which row lies where."""
 
-    def __init__(self, images: Tensor, rows: Tensor, lonlat: Tensor) -> None:
-        self.images, self.lonlat = images, lonlat
+    def __init__(self, images: Tensor, rows: Tensor, lonlat: Tensor, sizes: Tensor | None = None) -> None:
+        self.images, self.lonlat, self.sizes = images, lonlat, sizes
         self.places = torch.full((len(lonlat),), -1, dtype=torch.int64)
         self.places[rows] = torch.arange(len(rows))
 
@@ -157,11 +166,14 @@ class MemoryPatches(Dataset[Batch]):
             images = self.images.view(torch.int16)[places].view(torch.uint16)
         else:
             images = self.images[places]
-        return {"image": images, "lonlat": self.lonlat[ids], "id": ids, "bad": []}
+        extent = {} if self.sizes is None else {"size": self.sizes[places]}
+        return {"image": images, "lonlat": self.lonlat[ids], "id": ids, "bad": [], **extent}
 
 
-def decode_all(source: Source, form: Form, rows: Tensor) -> tuple[Tensor, Tensor, list[tuple[str, str, str]]]:
-    """Every patch of `rows` in one tensor: (images uint [M, K, H, W], their rows int64 [M], the bad ones).
+def decode_all(
+    source: Source, form: Form, rows: Tensor, lonlat: Tensor
+) -> tuple[MemoryPatches, Tensor, list[Complaint]]:
+    """Every patch of `rows`, with their places by row of the source: (them, their rows int64 [M], the bad ones).
 
     Raises:
         ValueError: they do not fit into the machine's memory.
@@ -175,12 +187,14 @@ def decode_all(source: Source, form: Form, rows: Tensor) -> tuple[Tensor, Tensor
         )
     images = form.room(len(rows))
 
-    def decode_chunk(first: int) -> tuple[list[int], list[tuple[str, str, str]]]:
+    sizes = np.zeros((len(rows), 2), np.int64)
+
+    def decode_chunk(first: int) -> tuple[list[int], list[Complaint]]:
         good, bad = [], []
         with decoding():
             for position, row in enumerate(rows[first : first + CHUNK].tolist(), first):
                 try:
-                    form.decode(source.read(row), images[position])
+                    sizes[position] = form.decode(source.read(row), images[position])
                     good.append(position)
                 except BadPatchError as error:
                     bad.append((source.names[row], error.cause, str(error)))
@@ -195,6 +209,7 @@ def decode_all(source: Source, form: Form, rows: Tensor) -> tuple[Tensor, Tensor
     bad = [complaint for _, chunk in results for complaint in chunk]
     decoded = torch.from_numpy(images)
     if bad:
-        kept = decoded.view(torch.int16 if form.dtype == "uint16" else torch.uint8)[good]
-        decoded = kept.view(decoded.dtype)
-    return decoded, rows[good], bad
+        plain = torch.int16 if form.dtype == "uint16" else decoded.dtype
+        decoded = decoded.view(plain)[good].view(decoded.dtype)
+    extent = form.extent([(int(height), int(width)) for height, width in sizes[good.numpy()]]).get("size")
+    return MemoryPatches(decoded, rows[good], lonlat, extent), rows[good], bad

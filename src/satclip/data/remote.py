@@ -1,8 +1,5 @@
-"""Shards that lie elsewhere: indexed once, then kept in a bounded local cache that is filled a window ahead."""
+"""Shards that lie elsewhere: kept in a bounded local cache that is filled a window ahead of the training."""
 
-import fcntl
-import io
-import json
 import logging
 import math
 import os
@@ -11,8 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -21,13 +17,14 @@ from rich.progress import track
 from torch.utils.data import Sampler
 
 from satclip import ranks
-from satclip.data.atomic import atomic_file, clear_leftovers
-from satclip.data.shards import INDEX_SUFFIX, Members, Shards, scan, scan_stream
-from satclip.data.transport import THREADS, fetch, fetch_part, is_http, parts_address
+from satclip.data.atomic import clear_leftovers, locked
+from satclip.data.far_index import index_of
+from satclip.data.shards import Shards
+from satclip.data.transport import fetch
+from satclip.data.web import THREADS
 
 log = logging.getLogger(__name__)
 DOWNLOADS = 4  # shards that are fetched ahead at a time
-BLOCK = 8192  # bytes that are asked for when reading the heads of a tar from afar
 
 
 class CachedShards(Shards):
@@ -37,23 +34,37 @@ class CachedShards(Shards):
     is there already. Every node fetches every shard of an epoch, as each of its batches mixes many of them.
 
     Args:
-        urls: where the shards are: http(s), s3, or `pipe:` and a command.
+        urls: where the shards are: http(s), s3, gs, or a `Command`.
         folder: the cache.
         gibibytes: how large it may grow.
         window: how many shards are mixed with each other; twice as many must fit.
+        keys: what the content of each is known by; by default its address, and what the server tells of its version.
+        renew: ask the servers whether what is kept of their shards is still what they have.
     """
 
-    def __init__(self, urls: Sequence[str], folder: Path, gibibytes: float, window: int = 1) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        folder: Path,
+        gibibytes: float,
+        window: int = 1,
+        *,
+        keys: Sequence[str] | None = None,
+        renew: bool = True,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         clear_leftovers(folder)
         self.urls, self.folder, self.limit = list(urls), folder, int(gibibytes * 2**30)
-        paths = [folder / local_name(url) for url in urls]
+        self.keys = list(urls if keys is None else keys)
+        paths = [folder / local_name(url, key) for url, key in zip(urls, self.keys, strict=True)]
+        known = [key == url for url, key in zip(urls, self.keys, strict=True)]
         with ThreadPoolExecutor(THREADS) as threads:
-            work = threads.map(index_of, urls, paths)
+            work = threads.map(partial(index_of), urls, paths, [renew and plain for plain in known])
             quiet = ranks.rank() > 0
-            tables = list(track(work, "Indexing shards", total=len(paths), transient=True, disable=quiet))
+            found = list(track(work, "Indexing shards", total=len(paths), transient=True, disable=quiet))
+        tables, self.marks = [table for table, _ in found], [mark for _, mark in found]
         super().__init__(paths, tables)
-        self.ends = [max(map(sum, zip(table.offsets, table.sizes, strict=True)), default=0) for table in tables]
+        self.ends = [table.end for table in tables]
         largest = sum(sorted(self.ends)[-2 * window :])
         if self.limit < largest:
             raise ValueError(
@@ -62,6 +73,10 @@ class CachedShards(Shards):
             )
         self._wanted: queue.SimpleQueue[int] | None = None
         self._pending: set[int] = set()
+
+    def state(self) -> str:
+        """Changes when the shards do: their keys, what the servers tell of them, and their sizes."""
+        return blake2b(repr((self.keys, self.marks, self.ends)).encode(), digest_size=16).hexdigest()
 
     def prefetch(self, rows: Sequence[int]) -> None:
         """Begin to fetch the shards of these rows in the background."""
@@ -101,7 +116,7 @@ class CachedShards(Shards):
         """Remove the least recently used shards until the cache fits its limit."""
         with locked(self.folder / "room"):
             held = []
-            for path in self.paths:
+            for path in self.folder.glob("*.tar"):  # those of other addresses too: the limit is the folder's
                 try:
                     state = path.stat()
                 except FileNotFoundError:
@@ -142,97 +157,10 @@ class LookAhead(Sampler[list[int]]):
         yield from waiting
 
 
-def local_name(url: str) -> str:
-    """A file name for a shard of that address: its own, made unique."""
-    last = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in url.split("/")[-1])
-    return f"{blake2b(url.encode(), digest_size=5).hexdigest()}-{last[-60:].removesuffix('.tar')}.tar"
-
-
-def index_of(url: str, path: Path) -> Members:
-    """The patches of a shard at `url`, whose local copy is or would be `path`; kept beside that.
-
-    Taken from the first of these that there is: the index kept here, the one beside the shard at its address, the heads
-    in the tar read from afar, the whole shard.
-
-    Raises:
-        OSError: the shard cannot be had.
-        ValueError: it is no tar.
-    """
-    kept = path.with_name(path.name + INDEX_SUFFIX)
-    with locked(path):
-        if not kept.exists():
-            found = _index_beside(url, kept.with_suffix(".theirs"))
-            if found is None:
-                found = _index_from_heads(url)
-            if found is None:
-                found = _index_of_whole(url, path)
-            with atomic_file(kept) as part:
-                part.write_text(json.dumps({"members": asdict(found)}))
-        return Members(**json.loads(kept.read_text())["members"])
-
-
-def _index_beside(url: str, target: Path) -> Members | None:
-    if url.startswith("pipe:"):
-        return None
-    try:
-        fetch(url + INDEX_SUFFIX, target)
-        return Members(**json.loads(target.read_text())["members"])
-    except OSError as error:
-        if is_http(url) and not isinstance(error, (FileNotFoundError, PermissionError)):
-            raise
-    except (ValueError, KeyError, TypeError) as error:
-        log.info("%s is of no use: %s", url + INDEX_SUFFIX, error)
-    finally:
-        target.unlink(missing_ok=True)
-    return None
-
-
-def _index_from_heads(url: str) -> Members | None:
-    address = parts_address(url) if is_http(url) else None
-    return None if address is None else scan_stream(io.BufferedReader(_Far(address), BLOCK), url)[0]
-
-
-def _index_of_whole(url: str, path: Path) -> Members:
-    log.info("%s: read whole to find out what it holds", url)
-    fetch(url, path)
-    return scan(path)
-
-
-class _Far(io.RawIOBase):
-    """A file on the web that can be sought in."""
-
-    def __init__(self, url: str) -> None:
-        self.url, self.position = url, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        if whence == io.SEEK_END:
-            raise io.UnsupportedOperation("the end is not known")
-        self.position = offset + (self.position if whence == io.SEEK_CUR else 0)
-        return self.position
-
-    def tell(self) -> int:
-        return self.position
-
-    def readinto(self, buffer: Any) -> int:
-        data = fetch_part(self.url, self.position, len(buffer)) or b""
-        buffer[: len(data)] = data
-        self.position += len(data)
-        return len(data)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Nobody else on this machine does anything to this file meanwhile."""
-    with path.with_name(f".{path.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            # Said aloud: closing alone would not do where a worker was forked meanwhile and holds the file too.
-            fcntl.flock(file, fcntl.LOCK_UN)
+def local_name(url: str, key: str | None = None) -> str:
+    """A file name for a shard of that address: its own, made unique by what its content is known by."""
+    last = "".join(
+        letter if (letter.isascii() and letter.isalnum()) or letter in "-_." else "_" for letter in url.split("/")[-1]
+    )
+    digest = blake2b((key or url).encode(), digest_size=5).hexdigest()
+    return f"{digest}-{last[-60:].removesuffix('.tar')}.tar"

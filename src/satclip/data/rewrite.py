@@ -17,13 +17,24 @@ from rasterio.io import MemoryFile
 from rich.progress import Progress
 from torch import Tensor
 
-from satclip.data.atomic import atomic_file, clear_leftovers
+from satclip.data.atomic import atomic_file, clear_leftovers, move
 from satclip.data.bad import Complaint
-from satclip.data.decode import decoding
+from satclip.data.decode import LEAST_HELD, decoding, plainly, share_held
+from satclip.data.geotiff import (
+    Array,
+    BadPatchError,
+    band_count,
+    check_claims,
+    check_scales,
+    clear_invalid,
+    read_pixels,
+)
 from satclip.data.hashing import shuffled
 from satclip.data.index import INDEX, write_index
 from satclip.data.shards import TRAIN, VALIDATION, members, write_shard
 from satclip.data.source import Source
+from satclip.data.table import complain
+from satclip.data.tar_index import INDEX_SUFFIX, scan
 
 log = logging.getLogger(__name__)
 MANIFEST, PLAN = "manifest.json", "plan.json"
@@ -56,17 +67,24 @@ class Rewriting:
 
 
 def rewrite(
-    source: Source, lonlat: Tensor, rows: Tensor, held_out: Tensor, target: Path, how: Rewriting, threads: int = 2
+    source: Source,
+    lonlat: Tensor,
+    rows: Tensor,
+    held_out: Tensor,
+    target: Path,
+    how: Rewriting,
+    threads: int = 2,
+    max_bad_fraction: float = 0.99,
 ) -> dict[str, Any]:
     """Write the patches `rows` of a source (bool `held_out` for validation) to the new folder `target`.
 
     What was written lies in `target` with `.part` behind its name until all is there; another call with the same
-    arguments goes on after the last whole shard. Returns the manifest.
+    arguments resumes after the last whole shard. Returns the manifest.
 
     Raises:
         FileExistsError: `target` is there already.
-        ValueError: what lies in the `.part` folder was begun with other arguments, or a patch does not come back as it
-            was.
+        ValueError: what lies in the `.part` folder was begun with other arguments or from other files, a patch does not
+            come back as it was, or more than `max_bad_fraction` of the patches cannot be used.
     """
     if target.exists():
         raise FileExistsError(f"{target} is there already; choose another folder or remove it")
@@ -74,7 +92,8 @@ def rewrite(
     part.mkdir(parents=True, exist_ok=True)
     clear_leftovers(part)
     names = [source.names[row] for row in rows.tolist()]
-    _begin(part, {**asdict(how), "patches": hashlib.sha256("\n".join(names).encode()).hexdigest()})
+    files = hashlib.sha256("\n".join((*names, source.state())).encode()).hexdigest()
+    _begin(part, {**asdict(how), "patches": files})
     shards: list[dict[str, Any]] = []
     left_out: list[Complaint] = []
     with Progress(transient=True) as progress, ThreadPoolExecutor(threads) as pool:
@@ -84,11 +103,16 @@ def rewrite(
                 _write(source, lonlat, inside, path, how, pool)
             kept = set(members(path).names)
             left_out += [(source.names[row], "unreadable", "") for row in inside if source.names[row] not in kept]
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            shards.append({"name": path.name, "patches": len(kept), "bytes": path.stat().st_size, "sha256": digest})
             progress.advance(bar, len(inside))
+            if kept:
+                shards.append(_described(path, len(kept)))
+            else:
+                path.unlink()
+                path.with_name(path.name + INDEX_SUFFIX).unlink(missing_ok=True)
     lost = {name for name, _, _ in left_out}
+    complain(sorted(lost), len(rows), max_bad_fraction, f"patches for {target} that cannot be used")
+    if not shards:
+        raise ValueError(f"there is not one patch to write to {target}; give a folder of readable patches")
     kept_rows = torch.tensor([row for row in rows.tolist() if source.names[row] not in lost], dtype=torch.int64)
     write_index(part / INDEX, [source.names[row] for row in kept_rows.tolist()], lonlat[kept_rows])
     manifest = {
@@ -102,27 +126,51 @@ def rewrite(
     with atomic_file(part / MANIFEST) as file:
         file.write_text(json.dumps(manifest, indent=1))
     (part / PLAN).unlink()
-    part.rename(target)
+    move(part, target)
     return manifest
 
 
-def recompressed(data: bytes, level: int = LEVEL) -> bytes:
-    """The same GeoTIFF (pixels, place, no-data) as ZSTD with horizontal differences, one band after another.
+def _described(path: Path, patches: int) -> dict[str, Any]:
+    """A shard's entry in the manifest."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"name": path.name, "patches": patches, "bytes": path.stat().st_size, "sha256": digest}
+
+
+def recompressed(data: bytes, level: int = LEVEL, bands: int | None = None) -> bytes:
+    """The same GeoTIFF (pixels, place, nodata) as ZSTD with horizontal differences, one band after another.
+
+    What a mask or an alpha band beyond `bands` hides is 0 in it.
 
     Raises:
         RasterioError: it cannot be read.
+        BadPatchError: it is of a type, a size, a scale or a number of bands that is not trained on, or empty.
     """
-    with MemoryFile(data) as file, file.open(driver="GTiff", sharing=False) as source:
-        pixels, about = source.read(), source.profile
+    pixels, about = _contents(data, bands)
+    usable = pixels.copy()
+    clear_invalid(usable, about["nodata"])
+    if share_held(usable, None) < LEAST_HELD:
+        raise BadPatchError("empty", "next to all pixels are zero or nodata")
     with MemoryFile() as file:
         with file.open(
-            driver="GTiff", width=about["width"], height=about["height"], count=about["count"], dtype=about["dtype"],
+            driver="GTiff", width=about["width"], height=about["height"], count=len(pixels), dtype=about["dtype"],
             crs=about["crs"], transform=about["transform"], nodata=about["nodata"], compress="zstd", zstd_level=level,
             predictor=2 if np.issubdtype(pixels.dtype, np.integer) else 1, interleave="band",
-            blockysize=about["height"],
+            blockysize=about["height"], photometric="minisblack",
         ) as target:  # fmt: skip
             target.write(pixels)
         return bytes(file.read())
+
+
+def _contents(data: bytes, bands: int | None) -> tuple[Array, dict[str, Any]]:
+    """The pixels [bands, H, W] of a GeoTIFF, and its profile."""
+    with MemoryFile(data) as file, file.open(driver="GTiff", sharing=False) as source:
+        count = source.count if bands is None else band_count(source, bands)
+        if bands not in (None, count):
+            raise BadPatchError("bands", f"{count} bands, not {bands}; --bands names those in the files")
+        check_claims(count, source.dtypes[0], source.shape)
+        check_scales(source, count)
+        return read_pixels(source, count, range(count)), dict(source.profile)
 
 
 def _begin(part: Path, plan: dict[str, Any]) -> None:
@@ -158,9 +206,9 @@ def _write(
     def converted(row: int) -> bytes | None:
         try:
             with decoding():
-                return recompressed(source.read(row), how.level)
-        except (RasterioError, OSError, MemoryError) as error:
-            log.warning("left out: %s cannot be read (%s)", source.names[row], error)
+                return recompressed(source.read(row), how.level, len(how.bands))
+        except (RasterioError, OSError, MemoryError, BadPatchError) as error:
+            log.warning("skipping %s: %s", source.names[row], plainly(error))
             return None
 
     watched = set(shuffled(len(rows), how.seed, len(path.name))[: how.verify].tolist())
@@ -177,25 +225,25 @@ def _write(
                     written[row] = data
                 yield source.names[row], data, *lonlat[row].tolist()
 
-    found = write_shard(path, samples())
-    with path.open("rb") as file:
-        for row in written:
-            place = found.names.index(source.names[row])
-            file.seek(found.offsets[place])
-            if not same_patch(source.read(row), file.read(found.sizes[place])):
-                path.unlink()
-                raise ValueError(f"{source.names[row]} does not come back from {path} as it was; please report this")
+    def check(part: Path) -> None:
+        found = scan(part)
+        with part.open("rb") as file:
+            for row, data in written.items():
+                place = found.names.index(source.names[row])
+                file.seek(found.offsets[place])
+                stored = file.read(found.sizes[place])
+                if stored != data or not same_patch(source.read(row), stored, len(how.bands)):
+                    raise ValueError(
+                        f"{source.names[row]} does not come back from {path} as it was; please report this"
+                    )
+
+    write_shard(path, samples(), check)
 
 
-def same_patch(one: bytes, other: bytes) -> bool:
-    """Whether two GeoTIFFs hold the same pixels at the same place."""
-    with (
-        decoding(),
-        MemoryFile(one) as first_file,
-        MemoryFile(other) as second_file,
-        first_file.open() as first,
-        second_file.open() as second,
-    ):
-        names = ("count", "shape", "dtypes", "crs", "transform", "nodata")
-        same_form = all(getattr(first, name) == getattr(second, name) for name in names)
-        return same_form and bool(np.array_equal(first.read(), second.read()))
+def same_patch(one: bytes, other: bytes, bands: int | None = None) -> bool:
+    """Whether two GeoTIFFs hold the same pixels (of `bands` bands, if they have alpha) at the same place."""
+    with decoding():
+        (first, about), (second, claimed) = _contents(one, bands), _contents(other, bands)
+    names = ("width", "height", "dtype", "crs", "transform", "nodata")
+    same_form = all(about[name] == claimed[name] or about[name] != about[name] for name in names)
+    return same_form and bool(np.array_equal(first, second, equal_nan=first.dtype.kind == "f"))

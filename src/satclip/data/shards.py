@@ -1,17 +1,16 @@
 """Shards: tar files of patches, written by webdataset and read by byte offset.
 
 Beside each `NAME.tar` lies `NAME.tar.index.json` with the name, place, offset and size of every patch in it, so that a
-start reads no shard and a sample costs one read. It is made when it is missing or does not fit the shard.
+start reads no shard and a sample costs one read. It is rebuilt when it is missing, stale or impossible.
 """
 
 import json
 import logging
 import os
-import tarfile
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,40 +18,36 @@ import webdataset
 from torch import Tensor
 
 from satclip.data.atomic import atomic_file
+from satclip.data.names import stem
+from satclip.data.tar_index import INDEX_SUFFIX, Members, members_of, scan
 
 log = logging.getLogger(__name__)
-INDEX_SUFFIX = ".index.json"
-PATCH_SUFFIXES = (".tif", ".tiff")
 TRAIN, VALIDATION = "train-", "validation-"  # how the names of shards begin where a split is stored
 MOST_OPEN = 64  # files that a process keeps open
 
 
-@dataclass(frozen=True)
-class Members:
-    """The patches of one shard: names without folder, byte offsets and sizes, places in degrees (NaN where unknown)."""
+def write_shard(
+    path: Path, samples: Iterable[tuple[str, bytes, float, float]], check: Callable[[Path], None] | None = None
+) -> Members:
+    """Write (patch name, GeoTIFF, longitude, latitude) samples into one tar, and its index beside it. Atomic.
 
-    names: list[str] = field(default_factory=list)
-    offsets: list[int] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-    longitudes: list[float | None] = field(default_factory=list)
-    latitudes: list[float | None] = field(default_factory=list)
-
-
-def write_shard(path: Path, samples: Iterable[tuple[str, bytes, float, float]]) -> Members:
-    """Write (file name, GeoTIFF, longitude, latitude) samples into one tar, and its index beside it. Atomic."""
-    with (
-        atomic_file(path) as part,
-        part.open("wb") as file,
-        webdataset.TarWriter(file, encoder=False, mtime=0, user="satclip", group="satclip") as writer,
-    ):
-        for name, patch, longitude, latitude in samples:
-            place = json.dumps({"lon": longitude, "lat": latitude}).encode()
-            writer.write({"__key__": PurePosixPath(name).stem, "tif": patch, "json": place})
+    `check` looks at the tar before it gets its name; where it raises there is no tar.
+    """
+    with atomic_file(path) as part:
+        with (
+            part.open("wb") as file,
+            webdataset.TarWriter(file, encoder=False, mtime=0, user="satclip", group="satclip") as writer,
+        ):
+            for name, patch, longitude, latitude in samples:
+                place = json.dumps({"lon": longitude, "lat": latitude}).encode()
+                writer.write({"__key__": stem(name), name.rpartition(".")[2]: patch, "json": place})
+        if check is not None:
+            check(part)
     return members(path)
 
 
 def members(path: Path) -> Members:
-    """The index of a shard: the one kept beside it where that fits the shard, else made now and kept if possible.
+    """The index of a shard: the one kept beside it where that fits the shard, else rebuilt and kept if possible.
 
     Raises:
         ValueError: the file is no tar, or is cut short.
@@ -61,61 +56,30 @@ def members(path: Path) -> Members:
     state = path.stat()
     stamp = {"bytes": state.st_size, "mtime_ns": state.st_mtime_ns}
     try:
-        kept = json.loads(beside.read_text())
-        if kept["shard"] == stamp:
-            return Members(**kept["members"])
-        log.info("%s does not fit its shard any more: made again", beside)
+        kept, of = members_of(beside.read_text(encoding="utf-8"))
+        if of == stamp and kept.end <= state.st_size:
+            return kept
+        log.info("rebuilding stale index %s", beside)
     except FileNotFoundError:
         pass
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        log.info("%s cannot be used (%s): made again", beside, error)
+    except (OSError, ValueError) as error:
+        log.info("rebuilding unreadable index %s (%s)", beside, error)
     found = scan(path)
     try:
         with atomic_file(beside) as part:
-            part.write_text(json.dumps({"shard": stamp, "members": asdict(found)}))
+            part.write_text(found.to_json(stamp), encoding="utf-8")
     except OSError as error:
         log.warning("cannot keep %s (%s); every start will read through the shard", beside, error)
     return found
 
 
-def scan(path: Path) -> Members:
-    """Read the names, offsets and places out of a tar.
+def tars_in(root: Path) -> list[Path]:
+    """The shards of a data set, in the order of their names: in its folder, else in `data` below it.
 
-    Raises:
-        ValueError: the file is no tar, or is cut short.
+    The `._name` files that macOS writes beside each file on exFAT and SMB are none.
     """
-    with path.open("rb") as file:
-        found, end = scan_stream(file, str(path))
-    if path.stat().st_size < max(end, 1024):
-        raise ValueError(f"{path} is cut short ({path.stat().st_size} bytes); fetch or write it again")
-    return found
-
-
-def scan_stream(file: IO[bytes], name: str) -> tuple[Members, int]:
-    """The same out of anything that can be read and sought in; also how many bytes the members take.
-
-    Raises:
-        ValueError: it is no tar, or is cut short.
-    """
-    found, places = Members(), {}
-    try:
-        with tarfile.open(fileobj=file, mode="r:") as tar:
-            for member in tar:
-                inside = PurePosixPath(member.name)
-                if member.isfile() and inside.suffix in PATCH_SUFFIXES:
-                    found.names.append(inside.name)
-                    found.offsets.append(member.offset_data)
-                    found.sizes.append(member.size)
-                elif member.isfile() and inside.suffix == ".json" and (text := tar.extractfile(member)) is not None:
-                    places[inside.stem] = json.loads(text.read())
-            end = tar.offset
-    except (tarfile.TarError, ValueError) as error:
-        raise ValueError(f"{name} is not a readable tar: {error}; fetch or write it again") from None
-    for patch in found.names:
-        place = places.get(PurePosixPath(patch).stem, {})
-        found.longitudes.append(place.get("lon"))
-        found.latitudes.append(place.get("lat"))
-    return found, end
+    found = [sorted(path for path in folder.glob("*.tar") if path.name[:2] != "._") for folder in (root, root / "data")]
+    return found[0] or found[1]
 
 
 class _Opened:
@@ -139,6 +103,8 @@ class Shards:
         shard_of: number of the shard, by row.
         held_out: whether that shard is one for validation, bool [N].
     """
+
+    index: Path | None = None
 
     def __init__(self, paths: Sequence[Path], tables: Sequence[Members] | None = None) -> None:
         self._open: dict[int, _Opened] = {}
@@ -172,6 +138,11 @@ class Shards:
     def _at_hand(self, shard: int) -> Path:
         """The file of a shard."""
         return self.paths[shard]
+
+    def state(self) -> str:
+        """Changes when the files do: sizes and times of the shards."""
+        stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in self.paths]
+        return blake2b(repr(stamps).encode(), digest_size=16).hexdigest()
 
     def close(self) -> None:
         """Close the files."""

@@ -10,12 +10,14 @@ from typing import Protocol
 from torch import Tensor
 from webdataset.shardlists import expand_urls
 
-from satclip.data.folder import Folder
+from satclip.data.far_index import fetched_copy
+from satclip.data.folder import Folder, has_patches
 from satclip.data.hub import hub_shards
 from satclip.data.index import INDEX, Index, read_index
 from satclip.data.remote import CachedShards
-from satclip.data.shards import Shards
-from satclip.data.transport import fetch, is_http
+from satclip.data.shards import Shards, tars_in
+from satclip.data.transport import PIPE, Command
+from satclip.data.web import is_http
 
 log = logging.getLogger(__name__)
 CACHE = "cache"
@@ -29,15 +31,20 @@ class Source(Protocol):
         lonlat: places that lie beside the patches, float64 [N, 2] in degrees, NaN where there are none.
         shard_sizes: how many rows lie together, in order; the unit of shuffling.
         held_out: rows that were put aside for validation when the shards were written, bool [N].
+        index: the index.csv that was fetched with them, for where the data set's folder holds none.
     """
 
     held_out: Tensor
     names: list[str]
     lonlat: Tensor
     shard_sizes: list[int]
+    index: Path | None
 
     def read(self, row: int) -> bytes:
         """The GeoTIFF of one row."""
+
+    def state(self) -> str:
+        """A text that changes when the patches do."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +73,8 @@ class Whereabouts:
     cache_gib: float = 0.0
     window: int = 1
 
-    def find(self) -> "Source | Streamed":
-        """The patches.
+    def find(self, *, renew: bool = True) -> "Source | Streamed":
+        """The patches; `renew` asks whether what was kept of shards elsewhere is still what they are.
 
         Raises:
             FileNotFoundError: there are none anywhere.
@@ -79,16 +86,17 @@ class Whereabouts:
             missing = [str(path) for path in paths if not path.exists()]
             if missing:
                 raise FileNotFoundError(f"no {', '.join(missing[:10])}; check dataset.urls")
-            return Shards(paths) if len(paths) == len(addresses) else self._remote(addresses)
-        shards = sorted(self.root.glob("*.tar")) or sorted((self.root / "data").glob("*.tar"))
+            return Shards(paths) if len(paths) == len(addresses) else self._remote(addresses, addresses, renew)
+        shards = tars_in(self.root)
         if shards:
             return Shards(shards)
-        if (self.root / "images").is_dir() and any((self.root / "images").glob("*.tif*")):
+        if has_patches(self.root / "images"):
             return Folder(self.root / "images")
         reason = ""
         if self.hub is not None:
             try:
-                return self._remote(hub_shards(self.hub, self.root / CACHE / "hub.json"))
+                listed = hub_shards(self.hub, self.root / CACHE / "hub.json", renew=renew)
+                return self._remote(listed.urls, listed.keys, renew)
             except OSError as error:
                 reason = f", and {error}"
         raise FileNotFoundError(
@@ -97,37 +105,42 @@ class Whereabouts:
             "and `experiment=blue_marble` needs neither data nor network"
         )
 
-    def _remote(self, addresses: Sequence[str]) -> "Source | Streamed":
+    def _remote(self, addresses: Sequence[str], keys: Sequence[str], renew: bool) -> "Source | Streamed":
         """Shards that are fetched as they are needed, and their index.csv where they need one."""
         if self.cache_gib == 0:
-            self._fetch_index(addresses[0])
-            if not (self.root / INDEX).exists():
+            index = self._index(addresses[0], renew)
+            if index is None:
                 raise FileNotFoundError(
                     f"a stream needs {self.root / INDEX} (lat, lon, fn) to know which patches there are; put it there, "
                     "or give dataset.cache_gib=50 or more"
                 )
-            return Streamed(list(addresses), read_index(self.root / INDEX))
-        source = CachedShards(addresses, self.root / CACHE, self.cache_gib, self.window)
+            return Streamed(list(addresses), read_index(index))
+        source = CachedShards(addresses, self.root / CACHE, self.cache_gib, self.window, keys=keys, renew=renew)
         if source.lonlat.isnan().any():
-            self._fetch_index(addresses[0])
+            source.index = self._index(addresses[0], renew)
         return source
 
-    def _fetch_index(self, address: str) -> None:
-        """Fetch the index.csv beside the shards or in the folder above, if there is one."""
+    def _index(self, address: str, renew: bool) -> Path | None:
+        """The index.csv of the folder, else that beside the shards or in the folder above them, fetched."""
+        if (self.root / INDEX).exists():
+            return self.root / INDEX
+        if not is_http(address):
+            return None
         folder = address.rsplit("/", 1)[0]
         for above in (folder, folder.rsplit("/", 1)[0]):
-            if is_http(address) and not (self.root / INDEX).exists():
-                with suppress(FileNotFoundError):
-                    fetch(f"{above}/{INDEX}", self.root / INDEX)
+            with suppress(FileNotFoundError):
+                return fetched_copy(f"{above}/{INDEX}", self.root / CACHE, renew=renew)
+        return None
 
 
 def expanded(urls: Sequence[str]) -> list[str]:
-    """Every address that the brace patterns stand for; a `pipe:` command is taken as it is unless it has braces.
+    """Every address that a person's brace patterns stand for; a `pipe:` command is taken as it is but for its braces.
 
     Raises:
         ValueError: they stand for nothing.
     """
-    addresses = [address for pattern in urls for address in expand_urls(pattern)]
+    given = [address for pattern in urls for address in expand_urls(pattern)]
+    addresses = [Command(address) if address.startswith(PIPE) else address for address in given]
     if not addresses:
         raise ValueError("dataset.urls names no shards")
     return addresses
@@ -135,4 +148,4 @@ def expanded(urls: Sequence[str]) -> list[str]:
 
 def is_local(address: str) -> bool:
     """Whether it is a path."""
-    return address.startswith("file:") or not (address.startswith("pipe:") or "://" in address)
+    return address.startswith("file:") or not (isinstance(address, Command) or "://" in address)

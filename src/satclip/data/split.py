@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from satclip.data.hashing import hashed, text_keys
+from satclip.data.names import shortest
 from satclip.sphere import block_ids
 
 # Never changed: the same places are held out for every seed, model and number of processes, in every version.
@@ -22,9 +23,12 @@ def block_split(lonlat: Tensor, fraction: float, degrees: float = 5.0) -> Tensor
 
 
 def random_split(names: Sequence[str], fraction: float) -> Tensor:
-    """True for validation: single patches by their name -> bool [N]. Neighbours overlap, so it flatters."""
+    """True for validation: single patches by their name -> bool [N]. Neighbours overlap, so it flatters.
+
+    Folders count only where file names alone do not tell the patches apart.
+    """
     _check(fraction)
-    return _below(hashed(NAME_SALT, text_keys(names)), fraction)
+    return _below(hashed(NAME_SALT, text_keys(shortest(names))), fraction)
 
 
 def _below(hashes: Tensor, fraction: float) -> Tensor:

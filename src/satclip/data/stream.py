@@ -11,25 +11,30 @@ What reading by offset promises and this cannot:
 
 import logging
 import tarfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 
 import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
-from webdataset.tariterators import group_by_keys, tar_file_iterator
 
 from satclip.data.bad import Complaint
 from satclip.data.bands import Bands
-from satclip.data.decode import BadPatchError, decoding
+from satclip.data.decode import decoding
+from satclip.data.division import Division, divide
+from satclip.data.footprint import footprint_km
+from satclip.data.geotiff import BadPatchError
 from satclip.data.hashing import hashed, shuffled
 from satclip.data.index import Index
 from satclip.data.loader import Loader, Plan
 from satclip.data.memory import Batch
+from satclip.data.names import file_name
 from satclip.data.order import check_batch_size, part
 from satclip.data.patches import Form, form_of
 from satclip.data.table import Split
+from satclip.data.tar_index import name_in_tar
 from satclip.data.transport import opened
 
 log = logging.getLogger(__name__)
@@ -52,7 +57,11 @@ class Stream(IterableDataset[Batch]):
         self, urls: Sequence[str], index: Index, rows: Tensor, form: Form, plan: Plan, *, shuffle: bool
     ) -> None:
         self.urls, self.lonlat, self.form, self.plan, self.shuffle = list(urls), index.lonlat, form, plan, shuffle
-        self.names, self.rows = index.names, {index.names[row]: row for row in rows.tolist()}
+        self.names = index.names
+        self.rows: dict[str, int] = {index.names[row]: row for row in rows.tolist()}
+        once = {name for name, count in Counter(map(file_name, index.names)).items() if count == 1}
+        self._short = {last: row for name, row in self.rows.items() if (last := file_name(name)) in once}
+        self._met: dict[int, str] = {}  # the full names of those that were found by their file name alone
         self.batch_size = len(range(plan.batch_size)[part(plan.batch_size, plan.world_size, plan.rank)])
         self.batches = max(1, len(rows) // plan.batch_size)
         self._running: Iterator[tuple[int, bytes]] | None = None
@@ -76,6 +85,7 @@ class Stream(IterableDataset[Batch]):
             OSError: there is hardly one among a great many.
         """
         rows: list[int] = []
+        sizes: list[tuple[int, int]] = []
         images = self.form.batch(self.batch_size)
         pixels = images.numpy()
         bad: list[Complaint] = []
@@ -83,14 +93,14 @@ class Stream(IterableDataset[Batch]):
             while len(rows) < self.batch_size:
                 row, data = next(samples)
                 try:
-                    self.form.decode(data, pixels[len(rows)])
+                    sizes.append(self.form.decode(data, pixels[len(rows)]))
                     rows.append(row)
                 except BadPatchError as error:
                     bad.append((self.names[row], error.cause, str(error)))
                     if len(bad) > 100 * self.batch_size:
                         raise OSError(f"{len(bad)} bad patches and {len(rows)} good ones, the last: {error}") from None
         ids = torch.tensor(rows)
-        return {"image": images, "lonlat": self.lonlat[ids], "id": ids, "bad": bad}
+        return {"image": images, "lonlat": self.lonlat[ids], "id": ids, "bad": bad, **self.form.extent(sizes)}
 
     def _samples(self, reader: int) -> Iterator[tuple[int, bytes]]:
         """Rows and GeoTIFFs without end, in training mixed within a buffer."""
@@ -119,9 +129,9 @@ class Stream(IterableDataset[Batch]):
             for shard in order[begin:] + order[:begin]:
                 try:
                     for name, data in patches_of(self.urls[shard]):
-                        if name in self.rows:
+                        if (row := self._row(name)) is not None:
                             found += 1
-                            yield self.rows[name], data
+                            yield row, data
                 except (OSError, ValueError) as error:
                     log.warning("%s broke off: %s", self.urls[shard], error)
                     troubles.append(f"{self.urls[shard]}: {error}")
@@ -129,9 +139,22 @@ class Stream(IterableDataset[Batch]):
                 reasons = "\n  ".join(troubles) or "the names in index.csv are not those in the shards"
                 raise OSError(f"no shard gives a single patch:\n  {reasons}")
 
+    def _row(self, name: str) -> int | None:
+        """The row of a patch, by its name or else by its file name where one row alone has that; None for others.
+
+        Raises:
+            LookupError: another patch has the same file name, and the index does not tell them apart.
+        """
+        if name in self.rows:
+            return self.rows[name]
+        row: int | None = self._short.get(file_name(name))
+        if row is not None and self._met.setdefault(row, name) != name:
+            raise LookupError(f"index.csv means {self._met[row]} or {name} by {self.names[row]}; give their folders")
+        return row
+
 
 def patches_of(url: str) -> Iterator[tuple[str, bytes]]:
-    """Names and GeoTIFFs of a shard, front to back.
+    """Names and GeoTIFFs of a shard, front to back; the same ones as by offset.
 
     Raises:
         OSError: it cannot be opened, or breaks off.
@@ -139,11 +162,11 @@ def patches_of(url: str) -> Iterator[tuple[str, bytes]]:
     """
     with opened(url) as stream:
         try:
-            for sample in group_by_keys({**file, "__url__": url} for file in tar_file_iterator(stream)):
-                for suffix in ("tif", "tiff"):
-                    if suffix in sample:
-                        yield f"{sample['__key__'].rsplit('/', 1)[-1]}.{suffix}", sample[suffix]
-        except tarfile.TarError as error:
+            with tarfile.open(fileobj=stream, mode="r|") as tar:
+                for member in tar:
+                    if (name := name_in_tar(member)) is not None and (file := tar.extractfile(member)) is not None:
+                        yield name, file.read()
+        except (tarfile.TarError, MemoryError, OverflowError, EOFError) as error:
             raise ValueError(f"{url} is not a readable tar: {error}") from None
 
 
@@ -156,7 +179,13 @@ class StreamCollection:
     form: Form
     train_rows: Tensor
     val_rows: Tensor
-    left_out: dict[str, int] = field(default_factory=dict)  # nobody knows before the stream has been through
+    left_out: dict[str, int]  # by the buffer; what is bad nobody knows before the stream has been through
+    division: Division
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of patches, by row of the index."""
+        return self.index.names
 
     @property
     def lonlat(self) -> Tensor:
@@ -167,7 +196,7 @@ class StreamCollection:
         """Mixed batches without regard to what came before."""
         check_batch_size(plan.batch_size, len(self.train_rows), plan.world_size)
         if plan.start[1]:
-            log.warning("a stream cannot go on in the middle of an epoch: it begins another pass")
+            log.warning("a stream cannot resume in the middle of an epoch: it begins another pass")
         stream = Stream(self.urls, self.index, self.train_rows, self.form, plan, shuffle=True)
         return Loader(stream, None, min(plan.workers, len(stream)))
 
@@ -176,13 +205,15 @@ class StreamCollection:
         stream = Stream(self.urls, self.index, self.val_rows, self.form, plan, shuffle=False)
         return Loader(stream, None, min(plan.workers, len(stream)))
 
-    def sample(self, number: int, seed: int) -> Batch:
-        """The first `number` validation samples; `seed` has no say in a stream."""
-        plan = Plan(batch_size=min(number, len(self.val_rows)), seed=seed, window=1, workers=0)
+    def sample(self, count: int, seed: int) -> Batch:
+        """The first `count` validation samples; `seed` has no say in a stream."""
+        plan = Plan(batch_size=min(count, len(self.val_rows)), seed=seed, window=1, workers=0)
         return next(iter(Stream(self.urls, self.index, self.val_rows, self.form, plan, shuffle=False)))
 
 
-def collect_stream(urls: Sequence[str], index: Index, *, bands: Bands, split: Split) -> StreamCollection:
+def collect_stream(
+    urls: Sequence[str], index: Index, *, bands: Bands, split: Split, least: int = 1
+) -> StreamCollection:
     """Look at the first patches of the stream and split the index.
 
     Raises:
@@ -193,8 +224,22 @@ def collect_stream(urls: Sequence[str], index: Index, *, bands: Bands, split: Sp
         "streaming without a local cache: the order depends on the number of processes and workers, an epoch may "
         "repeat patches and leave others out, and a restart does not repeat it; dataset.cache_gib=50 mends all of that"
     )
-    first = [data for (_, data), _ in zip(patches_of(urls[0]), range(3), strict=False)]
-    form = form_of(first, [f"patch {number} of {urls[0]}" for number in range(len(first))], bands)
-    held_out = split.validation(index.lonlat, index.names, torch.zeros(len(index.names), dtype=torch.bool))
-    rows = torch.arange(len(index.names))
-    return StreamCollection(urls, index, form, rows[~held_out], rows[held_out])
+    first = [patch for patch, _ in zip(patches_of(urls[0]), range(3), strict=False)]
+    form = form_of(
+        (data for _, data in first), [f"patch {number} of {urls[0]}" for number in range(len(first))], bands, least
+    )
+    rows = {file_name(name): row for row, name in enumerate(index.names)}
+    with decoding():
+        known = ((data, rows.get(file_name(name))) for name, data in first)
+        placed = ((data, index.lonlat[row].tolist()) for data, row in known if row is not None)
+        width_km = footprint_km(placed)
+    division = divide(
+        split,
+        index.lonlat,
+        index.names,
+        torch.zeros(len(index.names), dtype=torch.bool),
+        width_km=width_km,
+        pixels=max(form.size),
+    )
+    left_out = {"buffer": division.buffered}
+    return StreamCollection(urls, index, form, division.train, division.validation, left_out, division)

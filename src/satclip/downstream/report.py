@@ -1,20 +1,23 @@
 """What a trained model is worth: two tables and a picture, saved beside its checkpoint."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from satclip.downstream.places import labelled_places
-from satclip.downstream.probe import OURS, probe_table
+from satclip.downstream.places import FEWEST, TooFewPlacesError, labelled_places
+from satclip.downstream.probe import figures, probe_figures, probe_table
+from satclip.downstream.seen import Seen
 from satclip.downstream.table import Cell, Table
 from satclip.embedding import embed
 from satclip.location.encoder import LocationEncoder
 from satclip.model import TwoTowers
 from satclip.plots import globe_picture
+from satclip.region import Region
 from satclip.retrieval import TOP, chance, retrieval_metrics
 
 log = logging.getLogger(__name__)
@@ -45,10 +48,15 @@ def evaluate(
     val_fraction: float = 0.1,
     split_degrees: float = 5.0,
     degrees: float = 0.5,
+    region: Region | None = None,
+    held_out: str = "",
+    seen: Seen | None = None,
+    described: str = "",
 ) -> Report:
     """Retrieval, probes and the picture of a model; all of it is saved in `folder`.
 
-    Where the packages of the demo extra are missing, a warning says so and the rest is done.
+    Where the packages of the demo extra are missing, or a region has too few places to probe, a warning says so and the
+    rest is done.
 
     Args:
         model: both towers; evaluated as they are, left in the mode they came in.
@@ -59,21 +67,72 @@ def evaluate(
         val_fraction: what the training held out; the probe's block split holds out the same.
         split_degrees: size of its blocks.
         degrees: spacing of the picture's places.
+        region: where to probe and draw; None for the whole globe.
+        held_out: how the places of the batch were kept from training, in words.
+        seen: what the location encoder was trained on; None where that is not known.
+        described: which weights these are, in words.
     """
-    tables = {"retrieval": retrieval_report(model, batch, folder, places=retrieval_places)}
+    places = retrieval_report(model, batch, folder, places=retrieval_places, held_out=held_out, described=described)
+    tables, found = {"retrieval": places}, _retrieval_figures(places)
     picture = None
     try:
-        tables["probe"] = probe_report(
-            model.location_encoder, folder, places=probe_places, val_fraction=val_fraction, split_degrees=split_degrees
-        )
-        picture = globe_picture(model.location_encoder, folder / "globe.png", degrees=degrees)
+        try:
+            tables["probe"] = probe_report(
+                model.location_encoder,
+                folder,
+                places=probe_places,
+                val_fraction=val_fraction,
+                split_degrees=split_degrees,
+                region=region,
+                seen=seen,
+                described=described,
+            )
+            found |= figures(tables["probe"])
+        except TooFewPlacesError as error:
+            log.warning("the report has no probe: %s", error)
+        picture = globe_picture(model.location_encoder, folder / "globe.png", degrees=degrees, region=region)
     except ModuleNotFoundError as error:
         log.warning("the report lacks its probe or picture: %s", error)
-    return Report(tables, picture, dict(_numbers(tables)))
+    return Report(tables, picture, found)
 
 
-def retrieval_report(model: TwoTowers, batch: Mapping[str, Tensor], folder: Path, *, places: int = 2000) -> Table:
+def figures_alone(
+    model: TwoTowers,
+    batch: Mapping[str, Tensor],
+    *,
+    retrieval_places: int = 2000,
+    probe_places: int = 10_000,
+    val_fraction: float = 0.1,
+    split_degrees: float = 5.0,
+    region: Region | None = None,
+) -> dict[str, float]:
+    """The figures that `evaluate` would find of a model, without tables, files or words."""
+    found = _retrieval_figures(_retrieval_table(model, batch, places=retrieval_places))
+    with suppress(ModuleNotFoundError, TooFewPlacesError):
+        places = labelled_places(probe_places, region=region)
+        encoder = model.location_encoder
+        found |= probe_figures(encoder, places, val_fraction=val_fraction, split_degrees=split_degrees)
+    return found
+
+
+def retrieval_report(
+    model: TwoTowers,
+    batch: Mapping[str, Tensor],
+    folder: Path,
+    *,
+    places: int = 2000,
+    held_out: str = "",
+    described: str = "",
+) -> Table:
     """Search among the first `places` of the batch, both ways. Saved as retrieval.* in `folder`."""
+    table = _retrieval_table(model, batch, places=places, held_out=held_out, described=described)
+    table.save(folder, "retrieval")
+    return table
+
+
+def _retrieval_table(
+    model: TwoTowers, batch: Mapping[str, Tensor], *, places: int, held_out: str = "", described: str = ""
+) -> Table:
     lonlat = batch["lonlat"][:places]
     images = _embed_images(model, batch["image"][:places])
     found = retrieval_metrics(images, embed(model.location_encoder, lonlat).to(images), lonlat.cpu())
@@ -83,9 +142,11 @@ def retrieval_report(model: TwoTowers, batch: Mapping[str, Tensor], folder: Path
         (way.replace("_", " "), *(found[f"{way}/{column}"] for column in columns))
         for way in ("image_to_location", "location_to_image", "chance")
     ]
-    table = Table(f"Retrieval among {len(lonlat):,} validation places", ("search", *columns), tuple(rows))
-    table.save(folder, "retrieval")
-    return table
+    title = f"Retrieval{described and f' of the {described}'} among {len(lonlat):,} validation places"
+    title += f" ({held_out})" if held_out else ""
+    if len(lonlat) < FEWEST:
+        title += f". Fewer than {FEWEST}: compare with chance, most of it is luck"
+    return Table(title, ("search", *columns), tuple(rows))
 
 
 def probe_report(
@@ -95,13 +156,24 @@ def probe_report(
     places: int = 10_000,
     val_fraction: float = 0.1,
     split_degrees: float = 5.0,
+    region: Region | None = None,
+    seen: Seen | None = None,
+    described: str = "",
 ) -> Table:
     """Probe the encoder and the plain encodings. Saved as probe.* in `folder`.
 
     Raises:
         ModuleNotFoundError: when the packages of the demo extra are missing.
+        ValueError: when there are too few places.
     """
-    table = probe_table(encoder, labelled_places(places), val_fraction=val_fraction, split_degrees=split_degrees)
+    table = probe_table(
+        encoder,
+        labelled_places(places, region=region),
+        val_fraction=val_fraction,
+        split_degrees=split_degrees,
+        seen=seen,
+        described=described,
+    )
     table.save(folder, "probe")
     return table
 
@@ -118,13 +190,10 @@ def _embed_images(model: TwoTowers, images: Tensor) -> Tensor:
         model.train(was_training)
 
 
-def _numbers(tables: Mapping[str, Table]) -> Iterator[tuple[str, float]]:
-    """`retrieval/image_to_location/top10`, `probe/block/elevation_R2`: the figures of our own model by name."""
-    for row in tables["retrieval"].rows:
-        for column, value in zip(tables["retrieval"].columns[1:], row[1:], strict=True):
-            yield f"retrieval/{str(row[0]).replace(' ', '_')}/{column}", float(value)
-    if "probe" in tables:
-        for row in tables["probe"].rows:
-            for column, value in zip(tables["probe"].columns[3:], row[3:], strict=True):
-                if row[1] == OURS:
-                    yield f"probe/{row[0]}/{column.replace(' ', '_')}", float(value)
+def _retrieval_figures(table: Table) -> dict[str, float]:
+    """`retrieval/image_to_location/top10` and so on, by name."""
+    return {
+        f"retrieval/{str(row[0]).replace(' ', '_')}/{column}": float(value)
+        for row in table.rows
+        for column, value in zip(table.columns[1:], row[1:], strict=True)
+    }

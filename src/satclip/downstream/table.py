@@ -25,7 +25,8 @@ class Table:
         """For the terminal, numbers to the right."""
         table = RichTable(title=self.title, title_justify="left")
         for column, cell in zip(self.columns, self.rows[0], strict=True):
-            table.add_column(column, justify="left" if isinstance(cell, str) else "right")
+            words = isinstance(cell, str)  # kept on one line: a heading over numbers gives way sooner
+            table.add_column(column, justify="left" if words else "right", no_wrap=words)
         grouped = len({row[0] for row in self.rows}) < len(self.rows)
         for row, after in zip(self.rows, (*self.rows[1:], self.rows[-1]), strict=True):
             table.add_row(*map(_shown, row), end_section=grouped and row[0] != after[0])

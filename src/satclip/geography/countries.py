@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,18 @@ def countries() -> Countries:
     about = [feature["properties"] for feature in features]
     outlines = np.array([shapely.geometry.shape(feature["geometry"]) for feature in features], dtype=object)
     return Countries(tuple(each["name"] for each in about), tuple(each["continent"] for each in about), outlines)
+
+
+def read_countries(path: Path) -> Countries:
+    """The countries in a file of Natural Earth's layout: polygons in degrees with a column `name`.
+
+    Raises:
+        ModuleNotFoundError: without geopandas.
+    """
+    import geopandas
+
+    table = geopandas.read_file(path)
+    return Countries(tuple(table["name"]), tuple(table["continent"]), table.geometry.to_numpy())
 
 
 def land(central_meridian: float = 0.0) -> Any:

@@ -75,8 +75,11 @@ def harmonic_tables(legendre_polys: int, calculation: str = "orthonormal") -> Ha
     around = np.where(feature_order < 0, -feature_order - 1, legendre_polys - 1 + feature_order)
     return HarmonicTables(
         series=torch.from_numpy(series),
-        frequencies=torch.arange(2 * half, dtype=torch.float64).reshape(half, 2, 1).transpose(0, 1).contiguous(),
-        orders=torch.arange(legendre_polys, dtype=torch.float64)[:, None],
+        frequencies=torch.arange(2 * half, dtype=torch.float64, device="cpu")
+        .reshape(half, 2, 1)
+        .transpose(0, 1)
+        .contiguous(),
+        orders=torch.arange(legendre_polys, dtype=torch.float64, device="cpu")[:, None],
         legendre_row=torch.from_numpy(row_of[feature_degree, np.abs(feature_order)]),
         longitude_row=torch.from_numpy(around),
     )

@@ -13,11 +13,13 @@ from torch import nn
 from satclip.embedding import embed
 from satclip.geography.land_grid import land_grid
 from satclip.plots.colours import natural_colours, principal_components
+from satclip.plots.regional import RegionGrid, region_grid, regional
 from satclip.plots.world import map_position, save, world
+from satclip.region import Region
 from satclip.sphere import check_lonlat
 
 
-def globe_picture(encoder: nn.Module, path: Path | str, *, degrees: float = 0.5) -> Path:
+def globe_picture(encoder: nn.Module, path: Path | str, *, degrees: float = 0.5, region: Region | None = None) -> Path:
     """Colour the land by the first three principal components of its embedding. Returns `path`.
 
     Components are weighted by area and equalised, so that neighbouring biomes differ in colour. The ending of `path`
@@ -27,15 +29,24 @@ def globe_picture(encoder: nn.Module, path: Path | str, *, degrees: float = 0.5)
         encoder: degrees [N, 2] -> [N, D], D at least 3.
         path: where the picture goes.
         degrees: spacing of the places that are embedded.
+        region: draw that alone, in colours of its own; None for the whole world.
 
     Raises:
         ModuleNotFoundError: without the packages that carry the outlines of the land.
     """
+    if region is not None:
+        return _region_picture(encoder, Path(path), region_grid(region, degrees))
     grid = land_grid(degrees)
     components = principal_components(embed(encoder, grid.lonlat), grid.weights)
     colours = natural_colours(components, grid.lonlat, grid.weights)
     figure, _ = world(grid.image(colours.numpy()))
     return save(figure, Path(path))
+
+
+def _region_picture(encoder: nn.Module, path: Path, grid: RegionGrid) -> Path:
+    components = principal_components(embed(encoder, grid.lonlat), grid.weights)
+    figure, _ = regional(grid, grid.image(natural_colours(components, grid.lonlat, grid.weights).numpy()))
+    return save(figure, path)
 
 
 def similarity_map(

@@ -6,6 +6,7 @@ gets a process of its own, which is told to run that job and nothing else.
 """
 
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -28,7 +29,7 @@ PASSED_ON = (signal.SIGTERM, signal.SIGUSR1)
 def main(config: DictConfig, *, script: str) -> dict[str, float]:
     """Run what Hydra composed.
 
-    A job of a multirun that finished before in the same folder returns its figures; one that was interrupted goes on.
+    A job of a multirun that finished before in the same folder returns its figures; one that was interrupted resumes.
 
     Args:
         config: what to run.
@@ -46,12 +47,22 @@ def main(config: DictConfig, *, script: str) -> dict[str, float]:
         log.info("%s has finished before and is skipped", folder)
         return found
     if config.ckpt_path is None or (begun and outcome.traces(folder)):
-        config.ckpt_path = "auto"  # a checkpoint of elsewhere is what a job begins with, not what it goes on from
+        config.ckpt_path = "auto"  # a checkpoint of elsewhere is what a job begins with, not what it resumes from
     if environment.rank() == 0:
         outcome.begin_job(folder, job)
     if several_devices(config.trainer) and not environment.external():
         return _in_own_process(config, script, job)
     return _run(config)
+
+
+def figure(metrics: Mapping[str, float], name: str) -> float:
+    """The figure of that name, for a sweeper that optimises; NaN where there is none, which a sweep has in its log.
+
+    A run whose figure is missing has been trained all the same: its work is not lost for that.
+    """
+    if name not in metrics and HydraConfig.get().mode is RunMode.MULTIRUN and environment.rank() == 0:
+        log.error("the run has no figure %s (optimized_metric); it has %s", name, ", ".join(sorted(metrics)))
+    return metrics.get(name, math.nan)
 
 
 def several_devices(trainer: Mapping[str, Any]) -> bool:
@@ -87,6 +98,6 @@ def _in_own_process(config: DictConfig, script: str, job: Sequence[str]) -> dict
     if code > 128:
         sys.exit(code)  # told to stop
     metrics = outcome.metrics_of(Path(config.output_dir))
-    if code or metrics is None:
+    if code:
         raise RuntimeError(f"the job in {config.output_dir} ended with code {code}; its messages are above")
-    return metrics
+    return metrics or {}  # none where trainer.max_time ended it

@@ -17,7 +17,7 @@ def traces(folder: Path) -> list[Path]:
 
 
 def refuse_another(folder: Path, checkpoint: str | None) -> None:
-    """Stop a run that would write over the one that `folder` holds; to go on from a checkpoint in it is no other run.
+    """Stop a run that would write over the one that `folder` holds; to resume from a checkpoint in it is no other run.
 
     Raises:
         FileExistsError: names what is there.
@@ -25,7 +25,7 @@ def refuse_another(folder: Path, checkpoint: str | None) -> None:
     own = checkpoint is not None and (checkpoint == "auto" or folder.resolve() in Path(checkpoint).resolve().parents)
     if not own and (left := traces(folder)):
         raise FileExistsError(
-            f"there is a run in this folder already ({left[0]}); go on with it by ckpt_path=auto, choose another "
+            f"there is a run in this folder already ({left[0]}); resume it by ckpt_path=auto, choose another "
             f"folder by hydra.run.dir=FOLDER, or remove {folder} to begin anew"
         )
 

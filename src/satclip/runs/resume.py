@@ -1,11 +1,17 @@
-"""Which checkpoint to go on from."""
+"""Which checkpoint to resume from, and by which command."""
 
 import logging
 import pickle
+import shlex
+import sys
 import zipfile
 from pathlib import Path
 
 import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+
+from satclip.runs.again import key_of, quoted, resuming
 
 log = logging.getLogger(__name__)
 NEEDED = ("state_dict", "optimizer_states", "loops", "global_step")
@@ -14,7 +20,7 @@ NEEDED = ("state_dict", "optimizer_states", "loops", "global_step")
 def newest_readable(folder: Path) -> tuple[Path, int] | None:
     """The checkpoint under `folder` that was written last and is whole, and its step; None where there is none.
 
-    A damaged one is stepped over with a warning.
+    A damaged one is skipped with a warning.
     """
     written = [(path.stat().st_mtime_ns, path) for path in folder.rglob("*.ckpt")]
     for _, path in sorted(written, reverse=True):
@@ -26,7 +32,7 @@ def newest_readable(folder: Path) -> tuple[Path, int] | None:
 
 
 def step_of(path: Path) -> int:
-    """The number of optimiser steps behind a checkpoint that a training can go on from.
+    """The number of optimiser steps behind a checkpoint that a training can resume from.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -46,5 +52,21 @@ def step_of(path: Path) -> int:
         raise ValueError(f"{path} is damaged ({error})") from error
     missing = [name for name in NEEDED if name not in checkpoint]
     if missing:
-        raise ValueError(f"{path} holds no {', '.join(missing)}, so no training can go on from it")
+        raise ValueError(f"{path} holds no {', '.join(missing)}, so no training can resume from it")
     return int(checkpoint["global_step"])
+
+
+def other_run(checkpoint: Path, folder: Path) -> Path | None:
+    """The folder of the run that a checkpoint is of, where that is not `folder`."""
+    run = checkpoint.resolve().parent.parent
+    return None if folder.resolve() in checkpoint.resolve().parents else run
+
+
+def command(folder: Path) -> str:
+    """The command line of this process, with what has it resume in `folder`."""
+    if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:  # its jobs resume by themselves
+        arguments = [each for each in sys.argv[1:] if key_of(each) != "hydra.sweep.dir"]
+        arguments.append(f"hydra.sweep.dir={quoted(folder.parent)}")
+    else:
+        arguments = resuming(sys.argv[1:], folder)
+    return shlex.join(["python", sys.argv[0], *arguments])

@@ -5,6 +5,7 @@ import logging
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
@@ -12,15 +13,20 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 from omegaconf import DictConfig, OmegaConf
 
 from satclip import ranks
 from satclip.data.datamodule import S2DataModule
-from satclip.runs import environment, outcome
-from satclip.runs.resume import newest_readable, step_of
+from satclip.errors import is_raised_on_purpose
+from satclip.runs import checks, ending, environment, folders, outcome
+from satclip.runs.resume import command, newest_readable, other_run, step_of
+from satclip.training.callbacks import KeepFigures
 from satclip.training.csvlog import CsvLogger
+from satclip.training.keeping import Resumable, unfinished
 from satclip.training.loggers import closing_wandb, forget_wandb_run
 from satclip.training.module import ContrastiveModule
 from satclip.training.norms import GlobalBatchNorm
@@ -28,15 +34,16 @@ from satclip.training.report import FinalReport
 from satclip.training.saving import AtomicCheckpointIO, plain
 
 log = logging.getLogger(__name__)
-PACKAGE = str(Path(__file__).parents[1])
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_MEMORY = ("can't allocate memory", "not enough memory", "CUDA out of memory")
+PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 DEAD_PEER = ("closed by peer", "reset by peer", "NCCL error", "NCCL communicator was aborted")
 
 
 def train(config: DictConfig) -> dict[str, float]:
-    """Train what `config` describes and report on it; returns the metrics of the report and the validation."""
-    check(config)
+    """Train what `config` describes and report on it; returns the figures of the best and the last weights."""
     quieten()
+    checks.check(config)
     environment.leave_with_parent()
     folder = Path(config.output_dir)
     resolved = plain(OmegaConf.to_container(config, resolve=True))
@@ -46,45 +53,57 @@ def train(config: DictConfig) -> dict[str, float]:
     data: S2DataModule = instantiate(config.dataset)
     if environment.rank() == 0:
         data.prepare_data()  # before the model, whose weights would be fetched for nothing; Lightning calls it again
+    report: FinalReport | None = None if config.report is None else instantiate(config.report)
     model: ContrastiveModule = instantiate(config.model)
     model.recipe = {"config": resolved, "vision": resolved["vision"]}
     if config.compile:
         model.compile_towers()
-    callbacks: list[L.Callback] = [instantiate(node) for node in config.callbacks.values()]
-    loggers = connect(config.logger, step)
-    plugins = [AtomicCheckpointIO(), GlobalBatchNorm()]
-    trainer: L.Trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers or False, plugins=plugins)
+    callbacks: list[L.Callback] = [KeepFigures(), *(instantiate(node) for node in config.callbacks.values())]
+    for callback in callbacks:
+        if isinstance(callback, Resumable):
+            callback.command = command(folder)
+    loggers = connect(config.logger, step, checkpoint, folder)
+    trainer = trainer_of(config.trainer, callbacks, loggers)
     with closing_wandb(loggers):
         for logger in loggers:
             logger.log_hyperparams(resolved)
         trainer.fit(model, data, ckpt_path=checkpoint)
         ranks.leave()
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        metrics = ending.last_moment(trainer).named("last")
         if trainer.is_global_zero:
-            if config.report is not None:
-                restore_best(model, trainer)
-                report: FinalReport = instantiate(config.report)
-                metrics |= report(model.model, data, folder, loggers, step=trainer.global_step)
-            outcome.finish(folder, metrics)
+            metrics = ending.conclude(trainer, model, data, folder, loggers, report)
+            if reason := unfinished(trainer):
+                log.warning("not complete, hence no %s: %s; to resume: %s", outcome.METRICS, reason, command(folder))
+            else:
+                outcome.finish(folder, metrics)
     return metrics
 
 
 def begin(folder: Path, checkpoint: str | None) -> tuple[Path | None, int]:
-    """The checkpoint to go on from, and its step; (None, 0) to begin anew.
+    """The checkpoint to resume from, and its step; (None, 0) to begin anew.
 
     Raises:
         FileNotFoundError: the checkpoint asked for is not there.
         FileExistsError: the folder holds a run that this one would write over.
-        ValueError: the checkpoint is damaged, or no training can go on from it.
+        ValueError: the checkpoint is damaged, or no training can resume from it.
     """
     if environment.rank() == 0:
         outcome.refuse_another(folder, checkpoint)
     found = None
     if checkpoint == "auto":
         found = newest_readable(folder)
-        log.info("going on from %s, step %d" if found else "no checkpoint under %s: a new run", *(found or [folder]))
     elif checkpoint is not None:
         found = Path(checkpoint), step_of(Path(checkpoint))
+    if found:
+        log.info("resuming from %s, step %d", *found)
+    elif checkpoint is not None:
+        hint = folders.hint(folder)
+        log.log(logging.WARNING if hint else logging.INFO, "no checkpoint under %s: a new run%s", folder, hint)
+    if found and other_run(found[0], folder):
+        log.warning(
+            "%s is of another run: this one is written to %s, and begins with that one's best checkpoint and CSV",
+            found[0], folder,
+        )  # fmt: skip
     if environment.rank() == 0:
         outcome.begin(folder)
         if found is None:
@@ -92,12 +111,12 @@ def begin(folder: Path, checkpoint: str | None) -> tuple[Path | None, int]:
     return found or (None, 0)
 
 
-def connect(nodes: DictConfig, step: int) -> list[Logger]:
-    """The loggers that can be had, ready to go on at `step`."""
+def connect(nodes: DictConfig, step: int, checkpoint: Path | None, folder: Path) -> list[Logger]:
+    """The loggers that can be had, ready to resume at the step of a checkpoint."""
     loggers: list[Logger] = [logger for node in nodes.values() if (logger := instantiate(node)) is not None]
     for logger in loggers:
         if isinstance(logger, CsvLogger) and environment.rank() == 0:
-            logger.go_on_at(step)
+            logger.resume_at(step, None if checkpoint is None else other_run(checkpoint, folder))
     return loggers
 
 
@@ -113,18 +132,25 @@ def set_precision(matmul: str) -> None:
     torch.backends.cudnn.allow_tf32 = matmul != "highest"
 
 
-def check(config: DictConfig) -> None:
-    """Refuse what composes but cannot mean anything.
+def trainer_of(options: DictConfig, callbacks: list[L.Callback], loggers: list[Logger]) -> L.Trainer:
+    """The trainer with these callbacks, less those that its options switch off.
 
-    Raises:
-        ValueError: an encoding without degrees was given `legendre_polys`.
+    Lightning refuses a bar or a keeper of checkpoints beside the option that says there is none, adds its own where
+    there is neither, and logs a profile where nobody sees it: it goes to the run's folder.
     """
-    encoding = config.le_type["_target_"].rsplit(".", 1)[-1]
-    if "legendre_polys" in config.le_type and encoding != "SphericalHarmonics":
-        raise ValueError(
-            f"le_type {encoding} has no Legendre polynomials; drop legendre_polys={config.le_type.legendre_polys} "
-            "(~legendre_polys where an experiment sets it), or choose le_type=sphericalharmonics"
-        )
+    if options.get("enable_progress_bar") is False:
+        callbacks = [each for each in callbacks if not isinstance(each, ProgressBar)]
+    if options.get("enable_checkpointing") is False:
+        callbacks = [each for each in callbacks if not isinstance(each, Checkpoint)]
+    extra: dict[str, Any] = {"plugins": [AtomicCheckpointIO(), GlobalBatchNorm()]}
+    if "enable_progress_bar" not in options:
+        extra["enable_progress_bar"] = any(isinstance(each, ProgressBar) for each in callbacks)
+    if "enable_checkpointing" not in options:
+        extra["enable_checkpointing"] = any(isinstance(each, Checkpoint) for each in callbacks)
+    if (profiler := PROFILERS.get(options.get("profiler"))) is not None:
+        extra["profiler"] = profiler(dirpath=options.default_root_dir, filename="profile")
+    trainer: L.Trainer = instantiate(options, callbacks=callbacks, logger=loggers or False, **extra)
+    return trainer
 
 
 def quieten() -> None:
@@ -134,8 +160,9 @@ def quieten() -> None:
         logger.handlers.clear()
         logger.setLevel(logging.WARNING)
     logging.getLogger("rasterio").setLevel(logging.WARNING)  # patches that it cannot read are counted and named by us
-    # Lightning 2.6 asks torch 2.14 in a way that torch 2.14 would rather not be asked.
-    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # Lightning 2.6 uses what torch 2.14 deprecates
+    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")  # a frozen backbone is
+    warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")  # a small data set has few
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
     warnings.filterwarnings(
@@ -145,29 +172,19 @@ def quieten() -> None:
         logging.getLogger().setLevel(logging.WARNING)
 
 
-def restore_best(model: ContrastiveModule, trainer: L.Trainer) -> None:
-    """Load the weights of the best validation loss, where a checkpoint callback kept them."""
-    keeper = next((callback for callback in trainer.callbacks if isinstance(callback, ModelCheckpoint)), None)  # type: ignore[attr-defined]
-    if keeper is not None and keeper.best_model_path:
-        checkpoint = torch.load(keeper.best_model_path, map_location=model.device, weights_only=True)
-        model.load_state_dict(checkpoint["state_dict"])
-        model.to(trainer.strategy.root_device)  # the end of the training has brought it back to the CPU
-        log.info("best checkpoint: %s", keeper.best_model_path)
-
-
 def explain(error: BaseException) -> str | None:
     """The message of an error that says what to do next, or None for a defect that wants its traceback."""
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    raised_here = trace is not None and trace.tb_frame.f_code.co_filename.startswith(PACKAGE)
     if isinstance(error, OSError) and error.errno in FULL:
-        return f"{error}; make room and go on with ckpt_path=auto: the checkpoints saved so far are whole"
+        return f"{error}; make room and resume with ckpt_path=auto: the checkpoints saved so far are whole"
     if isinstance(error, RuntimeError) and any(sign in str(error) for sign in DEAD_PEER):
-        return "another rank of this run has died; its last words are above or in its log. ckpt_path=auto goes on"
-    if raised_here and isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)):
+        return "another rank of this run has died; its last words are above or in its log. ckpt_path=auto resumes"
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
+        return f"out of memory ({str(error).partition(chr(10))[0]}); a smaller dataset.batch_size or model needs less"
+    if isinstance(error, MisconfigurationException):
+        return f"lightning.Trainer: {str(error).splitlines()[0]}"
+    if is_raised_on_purpose(error) and isinstance(error, (ValueError, OSError, ImportError, FloatingPointError)):
         return str(error)
     return None
 
@@ -178,6 +195,11 @@ def main(config: DictConfig) -> dict[str, float]:
         return train(config)
     except Exception as error:
         message = explain(error)
+        if message is None:
+            folders.keep()
+            log.error(
+                "this is a defect of satclip or of a package it uses: please report it with the lines that follow"
+            )
         if message is None or HydraConfig.get().mode is RunMode.MULTIRUN:
             raise
         log.debug("where it was raised", exc_info=True)

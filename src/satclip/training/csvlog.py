@@ -1,12 +1,17 @@
-"""A CSV of metrics that outlives its run and is gone on with by the next one in the same folder."""
+"""CSV logger that appends when a run resumes."""
 
 import csv
+import logging
 from pathlib import Path
 
 from lightning.fabric.loggers.csv_logs import _ExperimentWriter
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+
+from satclip.data.atomic import atomic_file
+
+log = logging.getLogger(__name__)
 
 
 class CsvLogger(CSVLogger):
@@ -28,15 +33,26 @@ class CsvLogger(CSVLogger):
             self._experiment = _Appending(self.log_dir)
         return self._experiment
 
-    def go_on_at(self, step: int) -> None:
-        """Forget the rows of `step` and later: a run that goes on from there will write them again."""
-        if not self.path.exists():
+    def resume_at(self, step: int, run: Path | None = None) -> None:
+        """Forget the rows of `step` and later: a run that resumes there will write them again.
+
+        Args:
+            step: optimiser steps behind the checkpoint.
+            run: folder of the run that the checkpoint is of, where it is another one: its rows come first.
+        """
+        source = self.path
+        if run is not None and step:
+            source = run / self.path.parent.name / self.path.name
+            if not source.exists():
+                log.warning("no %s: the CSV of this run begins with step %d", source, step)
+        if not source.exists():
             return
-        with self.path.open(newline="") as file:
+        with source.open(newline="") as file:
             rows = csv.DictReader(file)
-            kept = [row for row in rows if row["step"].isdigit() and int(row["step"]) < step]
-        with self.path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=rows.fieldnames or ["step"])
+            kept = [row for row in rows if (row.get("step") or "").isdigit() and int(row["step"]) < step]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(self.path) as part, part.open("w", newline="") as target:
+            writer = csv.DictWriter(target, fieldnames=rows.fieldnames or ["step"], extrasaction="ignore")
             writer.writeheader()
             writer.writerows(kept)
 

@@ -1,4 +1,4 @@
-"""The checkpoint to go on from: written now and then, at the end of every epoch, and when the run is told to stop."""
+"""The checkpoint that a run resumes from: written now and then, at the end of every epoch, and when the run stops."""
 
 import logging
 import os
@@ -8,32 +8,41 @@ from types import FrameType
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.callbacks import Checkpoint, Timer
 from lightning.pytorch.trainer.states import TrainerFn
 
+from satclip import lightning_internals as internals
 from satclip import ranks
+from satclip.data.datamodule import S2DataModule
 
 log = logging.getLogger(__name__)
 STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # SLURM can be told to send the last one ahead of time
+TIME_IS_UP = 1  # what ranks tell each other beside those: the number of SIGHUP, which is none of them
 
 
 class Stopped(SystemExit):
-    """The run was told to stop, and has saved what it needs to go on. Its code is 128 + the signal's number."""
+    """The run was told to stop, and has saved what it needs to resume. Its code is 128 + the signal's number."""
 
 
-class Resumable(L.Callback):
-    """Writes `last.ckpt`, from which a run goes on bit for bit.
+class Resumable(Checkpoint):
+    """Writes `last.ckpt`, from which a run resumes bit for bit.
 
-    A signal to stop is obeyed at the end of the step (or of the validation batch) that it comes in: every rank saves
-    at the same step, whichever was told, and rank 0 exits with 128 + signal. Other ranks exit with 0, so that none is
-    taken for crashed. A second signal stops at once. Lightning's own handlers, which speak to the other ranks from
-    within the handler, are replaced.
+    A signal to stop is obeyed at the end of the optimiser step (or of the validation batch) that it comes in: every
+    rank saves at the same step, whichever was told, and rank 0 exits with 128 + signal. Other ranks exit with 0, so
+    that none is taken for crashed. A second signal stops at once. Lightning's own handlers, which speak to the other
+    ranks from within the handler, are replaced, until the training ends.
 
-    A run stopped between the last step of an epoch and the end of its validation makes up for that validation when it
-    goes on, even where that step was its very last.
+    Nothing is saved between two optimiser steps, where gradients are being gathered that no checkpoint holds: whatever
+    asks for it there waits for the step. `trainer.max_time` ends the run at the end of a step, too, without the extra
+    validation that Lightning would give it. It counts from the start of this process, however often it was resumed.
+
+    What was cut short, a validation or the end of an epoch, is made up for when the run resumes.
+
+    Being one of Lightning's `Checkpoint`s it comes after all other callbacks, so that it saves what they have noted.
 
     Args:
         folder: takes `last.ckpt`.
-        every_n_steps: also in mid-epoch, every so many steps; null for only at the end of each epoch.
+        every_n_steps: also in mid-epoch, every so many optimiser steps; null for only at the end of each epoch.
     """
 
     def __init__(self, folder: str, every_n_steps: int | None = None) -> None:
@@ -41,45 +50,71 @@ class Resumable(L.Callback):
             raise ValueError(f"callbacks.resumable.every_n_steps must be 1 at least or null, got {every_n_steps}")
         self.path = Path(folder) / "last.ckpt"
         self.every_n_steps = every_n_steps
+        self.command = "the same command with ckpt_path=auto"  # that resumes, for messages
         self._signal = 0
+        self._handlers: dict[int, Any] = {}
         self._process = os.getpid()
-        self._validation_due = False
-        self._making_up = False
-        self._max_steps = -1
+        self._timers: list[Timer] = []
+        self._limits: tuple[int | None, int] = (None, -1)
+        self._validation_due = self._epoch_end_due = False
+        self._save_wanted = self._unsaved = False
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Take `trainer.max_time` over from Lightning, which would stop at any batch."""
+        self._timers += internals.take_timers(trainer)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Hide `max_steps` until the training starts.
-
-        Lightning 2.6 takes every run that has them for one in mid-epoch when it goes on, and one that has done them
-        does not start at all, whatever validation is due.
-        """
-        self._max_steps, trainer.fit_loop.epoch_loop.max_steps = trainer.max_steps, -1
+        """Hide the end of the training until it starts: Lightning would not start it for a validation alone."""
+        self._limits = trainer.max_epochs, trainer.max_steps
+        if trainer.ckpt_path is not None:
+            internals.limit(trainer, max_epochs=-1, max_steps=-1)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Listen for signals; make up for a validation that was cut short."""
-        trainer.fit_loop.epoch_loop.max_steps = self._max_steps
-        for number in STOP:
-            signal.signal(number, self._note)
-        if self._validation_due:
-            self._making_up = True
-            make_up_validation(trainer)
-            self._making_up = False
-            self._save(trainer)
+        """Listen for signals; put the loops where the checkpoint was made, and make up for what was cut short.
+
+        Raises:
+            ValueError: more epochs are done than were asked for.
+        """
+        max_epochs, max_steps = self._limits
+        internals.limit(trainer, max_epochs=max_epochs, max_steps=max_steps)
+        self._handlers = {number: signal.signal(number, self._note) for number in STOP}
+        for timer in self._timers:
+            timer.on_train_start(trainer, pl_module)
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, S2DataModule) and data.resumed_at is not None:
+            epoch, batch = data.resumed_at
+            if max_epochs is not None and -1 < max_epochs < epoch:
+                raise ValueError(
+                    f"the checkpoint has {epoch} epochs behind it, more than epochs={max_epochs}; give as many at least"
+                )
+            internals.begin_at(trainer, epoch, batch)
+            self._make_up(trainer, epoch, batch)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Count steps as they were counted before."""
+        internals.count_steps(trainer)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save where it is time, and stop where that was asked for."""
-        number = self._asked_of_any()
-        last = trainer.fit_loop.epoch_loop._num_ready_batches_reached()
-        self._validation_due = last and trainer.fit_loop.epoch_loop._should_check_val_epoch()
-        if number:
-            trainer._logger_connector.update_train_step_metrics()  # comes after this hook, too late for this step
-            if last:
-                trainer.fit_loop.epoch_loop.batch_progress.increment_completed()
-                close_epoch(trainer)
-            self._save_and_stop(trainer, number)
-        elif not last and self._is_time(trainer):
+        if not internals.between_steps(trainer):
+            return
+        self._unsaved = True
+        self._epoch_end_due = internals.epoch_is_through(trainer)
+        self._validation_due = internals.validation_follows(trainer)
+        asked = self._asked_of_any()
+        if asked > TIME_IS_UP:
+            internals.log_step(trainer)
+            self._save(trainer)
+            self._stop(trainer, asked)
+        ending = asked == TIME_IS_UP or trainer.global_step == trainer.max_steps
+        if ending:
+            internals.end_here(trainer)
+        self._save_wanted = ending or self._is_multiple(trainer.global_step)
+        if self._save_wanted and not self._validation_due and not self._epoch_end_due:
             self._save(trainer)
 
     def on_validation_batch_end(
@@ -91,38 +126,71 @@ class Resumable(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Stop where that was asked for; the validation is then made up for."""
-        fitting = trainer.state.fn is TrainerFn.FITTING and not self._making_up
-        if fitting and (number := self._asked_of_any()):
-            close_epoch(trainer)
-            self._save_and_stop(trainer, number)
+        """Stop where that was asked for, and no gradients are at hand; the validation is then made up for."""
+        fitting = trainer.state.fn is TrainerFn.FITTING and internals.between_steps(trainer)
+        if fitting and (asked := self._asked_of_any()) > TIME_IS_UP:
+            self._save(trainer)
+            self._stop(trainer, asked)
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Nothing is due any more."""
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The validation is through; `best.ckpt`, which comes next, is to know."""
         self._validation_due = False
 
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save what could not be saved before the validation."""
+        self._unsaved = True
+        if self._save_wanted and not self._epoch_end_due:
+            self._save(trainer)
+
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save, with the validation behind, unless `max_steps` ended the epoch early: that was saved as mid-epoch."""
-        if trainer.fit_loop.epoch_loop._num_ready_batches_reached():
+        """Save, unless early stopping ends the epoch before its last batch: that is saved as mid-epoch."""
+        if internals.epoch_is_through(trainer):
+            self._epoch_end_due = False
             self._save(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop where that was asked for after the last step, which is saved already."""
-        if number := self._asked_of_any():
-            self._stop(trainer, number)
+        """Save what is not yet saved; stop where that was asked for after the last step."""
+        internals.allow_more(trainer)
+        internals.limit(trainer, max_epochs=self._limits[0], max_steps=self._limits[1])
+        if self._unsaved:
+            self._save(trainer)
+        if (asked := self._asked_of_any()) > TIME_IS_UP:
+            self._stop(trainer, asked)
+        self._stop_listening()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Leave signals to whoever had them before."""
+        self._stop_listening()
 
     def state_dict(self) -> dict[str, Any]:
-        """Whether the last epoch still wants its validation."""
-        return {"validation_due": self._validation_due}
+        """Whether the validation after the last step, and the end of its epoch, are yet to come."""
+        return {"validation_due": self._validation_due, "epoch_end_due": self._epoch_end_due}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take that over."""
         self._validation_due = bool(state_dict["validation_due"])
+        self._epoch_end_due = bool(state_dict.get("epoch_end_due", self._validation_due))  # one was the other once
 
-    def _is_time(self, trainer: L.Trainer) -> bool:
-        if trainer.global_step == trainer.max_steps:
-            return True
-        return self.every_n_steps is not None and trainer.global_step % self.every_n_steps == 0
+    def _make_up(self, trainer: L.Trainer, epoch: int, batch: int) -> None:
+        """Run the validation, and the end of the epoch, that were cut short, as if they came in their place."""
+        if not self._validation_due and not self._epoch_end_due:
+            return
+        through, self._save_wanted = self._epoch_end_due, True
+        at = (epoch - 1, int(trainer.num_training_batches)) if through else (epoch, batch)
+        internals.close_to_end_of(trainer, *at)
+        if self._validation_due:
+            internals.run_validation(trainer)
+        internals.count_steps(trainer)
+        if through:
+            internals.end_epoch(trainer)
+        internals.begin_at(trainer, epoch, batch)
+
+    def _is_multiple(self, step: int) -> bool:
+        return self.every_n_steps is not None and step % self.every_n_steps == 0
+
+    def time_is_up(self) -> bool:
+        """Whether `trainer.max_time` is over in this process."""
+        return any(_is_over(timer) for timer in self._timers)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
@@ -131,51 +199,46 @@ class Resumable(L.Callback):
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
         self._signal = number
-        log.warning("%s: saving at the end of this step, then stopping", signal.Signals(number).name)
+        log.warning("%s: saving at the end of this optimiser step, then stopping", signal.Signals(number).name)
 
     def _asked_of_any(self) -> int:
-        return int(ranks.largest(self._signal))
+        return int(ranks.largest(self._signal or TIME_IS_UP * self.time_is_up()))
 
     def _save(self, trainer: L.Trainer) -> None:
         trainer.save_checkpoint(self.path)
-
-    def _save_and_stop(self, trainer: L.Trainer, number: int) -> None:
-        self._save(trainer)
-        self._stop(trainer, number)
+        self._save_wanted = self._unsaved = False
 
     def _stop(self, trainer: L.Trainer, number: int) -> None:
         if trainer.is_global_zero:
-            log.warning("stopped at step %d; `ckpt_path=auto` goes on from %s", trainer.global_step, self.path)
+            log.warning("stopped at step %d, saved in %s; to resume: %s", trainer.global_step, self.path, self.command)
         raise Stopped(128 + number if trainer.is_global_zero else 0)
 
+    def _stop_listening(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        self._handlers = {}
 
-def close_epoch(trainer: L.Trainer) -> None:
-    """Count an epoch whose steps are all done as one that is over, as it is when Lightning saves at its end.
 
-    From what it saves between the last step and the end of the validation, Lightning 2.6 goes on without beginning the
-    next epoch properly: stopped there twice, a training ends too early. (After the last epoch it does no harm, and
-    lets it come to the validation that is due.)
+def unfinished(trainer: L.Trainer) -> str | None:
+    """Why a training that has ended is not complete, or None where it did all that it was asked for.
+
+    That is all epochs, or all steps, or what early stopping found enough; `trainer.max_time`, where neither epochs nor
+    steps are limited.
     """
-    loop = trainer.fit_loop
-    if _epochs_done(trainer) + 1 != trainer.max_epochs:
-        loop.epoch_progress.increment_processed()
-        loop.epoch_loop._batches_that_stepped += 1
-    else:
-        loop.epoch_loop.batch_progress.current.completed -= 1
-        loop.epoch_loop.batch_progress.total.completed -= 1
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    over = any(callback.time_is_up() for callback in callbacks if isinstance(callback, Resumable))
+    over = over or any(_is_over(callback) for callback in callbacks if isinstance(callback, Timer))
+    epoch, batch = internals.position(trainer)
+    epochs, steps = trainer.max_epochs, trainer.max_steps
+    endless = epochs in (None, -1) and steps == -1
+    done = (epochs is not None and -1 < epochs <= epoch) or -1 < steps <= trainer.global_step
+    if done or (over and endless) or (trainer.should_stop and not over):
+        return None
+    ended = "trainer.max_time ended it" if over else "it ended"
+    whole = "there was an end" if endless else f"epoch {epochs}" if steps == -1 else f"step {steps}"
+    return f"{ended} at step {trainer.global_step} (epoch {epoch}, batch {batch}), before {whole}"
 
 
-def make_up_validation(trainer: L.Trainer) -> None:
-    """Run the validation of the epoch before, and log it where that would have."""
-    loop = trainer.fit_loop.epoch_loop
-    late = _epochs_done(trainer) != trainer.max_epochs
-    loop._batches_that_stepped -= late
-    loop.val_loop._restarting = False
-    trainer.validating = True
-    loop.val_loop.run()
-    trainer.training = True
-    loop._batches_that_stepped += late
-
-
-def _epochs_done(trainer: L.Trainer) -> int:
-    return int(trainer.fit_loop.epoch_progress.current.state_dict()["processed"])
+def _is_over(timer: Timer) -> bool:
+    remaining = timer.time_remaining()
+    return remaining is not None and remaining <= 0

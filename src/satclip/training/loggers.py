@@ -1,25 +1,22 @@
 """Weights & Biases without its surprises: no prompt, no waiting, no crash."""
 
 import logging
-import netrc
 import os
 import secrets
-import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import wandb
-from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from satclip.runs import environment
 
 log = logging.getLogger(__name__)
-PATIENCE = 3.0  # seconds to wait for the server before a run goes offline
-INIT_PATIENCE = 20.0  # seconds to wait for a server that answers but does not begin the run
+PATIENCE = 8.0  # seconds in which the server must have begun the run; WANDB_INIT_TIMEOUT gives it another time
 RUN_ID = "run-id"  # file in the W&B folder
 
 
@@ -27,6 +24,10 @@ class TolerantWandbLogger(WandbLogger):
     """Lightning's, for which a W&B that fails in mid-run is worth a warning and not the run."""
 
     _failed = False
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._wandb_init.pop("anonymous", None)  # Lightning 2.6 hands on what wandb 0.31 warns of
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log, unless W&B has failed before."""
@@ -47,18 +48,19 @@ class TolerantWandbLogger(WandbLogger):
             yield
         except Exception as error:
             if not self._failed:
-                log.warning("W&B has failed (%s: %s); the run goes on without it", type(error).__name__, error)
+                log.warning("W&B has failed (%s: %s); training continues without it", type(error).__name__, error)
             self._failed = True
 
 
 def wandb_logger(*, save_dir: str, offline: bool | str = "auto", **options: Any) -> WandbLogger | None:
     """A W&B logger that is online where it can be and offline everywhere else, and says which.
 
-    A run that goes on in its folder goes on in its W&B run. None, with a warning, where W&B cannot write.
+    A run that is resumed in its folder is resumed in W&B. None where W&B is disabled, or, with a warning, where it
+    cannot write.
 
     Args:
         save_dir: folder that takes the run's files; made if missing.
-        offline: true, false, or "auto": online only with a key and a server that answers within seconds.
+        offline: true, false, or "auto": online where W&B finds a key and its server begins the run within seconds.
         options: handed to `lightning.pytorch.loggers.WandbLogger`.
 
     Raises:
@@ -66,9 +68,12 @@ def wandb_logger(*, save_dir: str, offline: bool | str = "auto", **options: Any)
     """
     if offline not in (True, False, "auto"):
         raise ValueError(f"logger.wandb.offline takes auto, true or false, got {offline!r}")
-    reason = _why_offline() if offline == "auto" else "logger.wandb.offline=true" if offline else None
     os.environ.setdefault("WANDB_SILENT", "true")  # its banner would tear the progress bar
-    settings = wandb.Settings(init_timeout=INIT_PATIENCE)
+    if _mode() == "disabled":
+        log.info("W&B is disabled; the run has nothing of it")
+        return None
+    reason = _why_offline() if offline == "auto" else "logger.wandb.offline=true" if offline else None
+    settings = wandb.Settings() if "WANDB_INIT_TIMEOUT" in os.environ else wandb.Settings(init_timeout=PATIENCE)
     options = {"save_dir": save_dir, "settings": settings, **options}
     try:
         if not reason:
@@ -82,10 +87,23 @@ def wandb_logger(*, save_dir: str, offline: bool | str = "auto", **options: Any)
         # The mode is said to wandb.init itself: it reads WANDB_MODE, which Lightning sets, only once in a process.
         logger = _begun(mode="offline", **_identity(save_dir), **options)
     except (wandb.errors.Error, OSError) as error:
-        log.warning("W&B cannot begin a run in %s (%s); the run goes on without it", save_dir, error)
+        log.warning("W&B cannot begin a run in %s (%s); training continues without it", save_dir, error)
         return None
     log.info("W&B runs offline (%s); the run lies in %s, `wandb sync` uploads it", reason, Path(save_dir, "wandb"))
     return logger
+
+
+def tensorboard_logger(*, folder: str) -> TensorBoardLogger:
+    """Lightning's, that writes to `folder`.
+
+    Raises:
+        ImportError: TensorBoard is not installed; says how to.
+    """
+    if find_spec("tensorboard") is None and find_spec("tensorboardX") is None:
+        raise ImportError(
+            "tensorboard is not installed: pip install 'satclip[tensorboard]', or choose logger=csv or wandb"
+        )
+    return TensorBoardLogger(Path(folder).parent, name=None, version=Path(folder).name)
 
 
 def forget_wandb_run(save_dir: str | Path) -> None:
@@ -135,30 +153,22 @@ def _identity(save_dir: str) -> dict[str, str]:
     return {"id": file.read_text()}
 
 
+def _mode() -> str:
+    """What W&B was told to be, by the environment or by `wandb offline` and `wandb disabled`; "online" by default."""
+    mode = wandb.setup().settings.mode
+    return "offline" if mode == "dryrun" else str(mode)
+
+
 def _why_offline() -> str | None:
-    """Why a run cannot be online, or None where it can."""
-    mode = os.environ.get("WANDB_MODE")
-    if mode:
-        return None if mode == "online" else f"WANDB_MODE={mode}"
-    server = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
-    if not _has_key(server.hostname or ""):
-        return "no API key; `wandb login` stores one"
+    """Why a run cannot be online, or None where W&B itself would try: nothing is sent yet.
+
+    The key may lie in the environment, in a netrc or in a settings file, and the server be one of your own behind a
+    proxy: only W&B knows all of that.
+    """
+    if _mode() == "offline":
+        return f"WANDB_MODE={os.environ['WANDB_MODE']}" if "WANDB_MODE" in os.environ else "`wandb offline`"
     try:
-        socket.create_connection((server.hostname or "", server.port or 443), timeout=PATIENCE).close()
-    except OSError as error:
-        return f"{server.hostname} does not answer: {error}"
-    return None
-
-
-def _has_key(host: str) -> bool:
-    """Whether W&B would find credentials without asking: in the environment, or where `wandb login` writes them."""
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    files = [os.environ["NETRC"]] if "NETRC" in os.environ else ["~/.netrc", "~/_netrc"]
-    for file in map(Path.expanduser, map(Path, files)):
-        try:
-            if netrc.netrc(file).authenticators(host):
-                return True
-        except (OSError, netrc.NetrcParseError):
-            continue
-    return False
+        has_key = wandb.login(prompt=False, verify=False)
+    except wandb.errors.Error as error:
+        return str(error).splitlines()[0]
+    return None if has_key else "no API key; `wandb login` stores one"

@@ -16,7 +16,9 @@ from satclip import __version__, ranks
 from satclip.location.encoder import LocationEncoder
 from satclip.model import TwoTowers
 from satclip.retrieval import retrieval_metrics
+from satclip.training.changes import report_changes
 from satclip.training.gradcache import cached_embeddings
+from satclip.training.optim import names_in, with_new_options
 from satclip.weights import mismatches
 
 CHECKPOINT_FORMAT = 1
@@ -60,6 +62,7 @@ class ContrastiveModule(L.LightningModule):
         self.seed = seed
         self.retrieval_places = retrieval_places
         self.recipe: Mapping[str, Any] = {}  # the resolved config, kept in every checkpoint
+        self._learned: list[str] | None = None  # names, in the order of the optimiser's state
         self._seen: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
     def forward(self, images: Tensor, lonlat: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,13 +89,14 @@ class ContrastiveModule(L.LightningModule):
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=count)
         return loss
 
-    def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
-        """The loss of one batch, and its embeddings put by for retrieval."""
+    def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
+        """The loss of one batch; its embeddings are put by for retrieval."""
         images, locations = self._encode(batch["image"], batch["lonlat"])
-        loss = self.loss(images, locations, self.model.logit_scale)
+        loss: Tensor = self.loss(images, locations, self.model.logit_scale)
         count = int(ranks.total(len(images)))
         self.log("val/loss", loss, prog_bar=True, on_epoch=True, batch_size=count)
         self._seen.append((batch["id"], batch["lonlat"], images.float(), locations.float()))
+        return loss
 
     def _encode(self, images: Tensor, lonlat: Tensor) -> tuple[Tensor, Tensor]:
         return self.model.encode_image(images), self.model.encode_location(lonlat)
@@ -116,11 +120,11 @@ class ContrastiveModule(L.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimiser over everything that learns, its schedule in optimiser steps."""
         optimizer = self.optimizer(self)
+        self._learned = names_in(optimizer, self)
         if self.scheduler is None:
             return optimizer
         steps = self.trainer.estimated_stepping_batches
-        total = int(steps) if math.isfinite(steps) else 0
-        schedule = self.scheduler(optimizer, total_steps=total)
+        schedule = self.scheduler(optimizer, total_steps=int(steps) if math.isfinite(steps) else None)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -129,14 +133,16 @@ class ContrastiveModule(L.LightningModule):
             "format": CHECKPOINT_FORMAT,
             "version": __version__,
             "location_encoder": self.model.location_encoder.config(),
+            "learned": self._learned,
             **self.recipe,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another architecture before anything of it is loaded.
+        """Refuse a checkpoint of another architecture before anything of it is loaded; take the options given now.
 
         Raises:
-            ValueError: names the weights that are missing, unknown or of another shape.
+            ValueError: names the weights that are missing, unknown or of another shape, or the optimiser's state cannot
+                be told apart.
         """
         differences = mismatches(self.state_dict(), checkpoint["state_dict"])
         if differences:
@@ -145,3 +151,11 @@ class ContrastiveModule(L.LightningModule):
                 f"the checkpoint is of another architecture ({len(differences)} weights differ):\n  {shown}\n"
                 "give the options it was trained with (they lie in .hydra/overrides.yaml beside it), or drop ckpt_path"
             )
+        then, now = checkpoint.get("satclip", {}).get("config"), self.recipe.get("config")
+        if then and now and self.trainer.is_global_zero:
+            report_changes(then, now)
+        if checkpoint.get("optimizer_states"):
+            (saved,) = checkpoint["optimizer_states"]
+            optimizer = self.optimizer(self)
+            then = checkpoint.get("satclip", {}).get("learned")
+            checkpoint["optimizer_states"] = [with_new_options(saved, then, optimizer, names_in(optimizer, self))]

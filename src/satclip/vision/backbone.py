@@ -22,7 +22,7 @@ class TimmBackbone(nn.Module):
             `.train()` says, or the running statistics of its batch normalisation would drift.
 
     Raises:
-        ValueError: timm has no network of that name; lists the closest.
+        ValueError: timm has no network of that name, and the closest are listed; or `frozen` without `pretrained`.
         ConnectionError: the pretrained weights are not cached and cannot be fetched.
     """
 
@@ -32,15 +32,24 @@ class TimmBackbone(nn.Module):
         super().__init__()
         if not timm.is_model(name):
             raise ValueError(_unknown(name))
+        if frozen and not pretrained:
+            raise ValueError(frozen_without_weights("vision.pretrained=false"))
         self.in_channels = in_channels
         self.embedding_dim = embedding_dim
-        self.frozen = frozen
+        self.frozen = False
         network = _create(name, in_channels, pretrained)
-        self.backbone: nn.Module = network.requires_grad_(not frozen)
+        self.backbone: nn.Module = network
         self.head = nn.Linear(network.head_hidden_size, embedding_dim)
         known = network.pretrained_cfg
         self.exact: int | None = known["input_size"][-1] if known.get("fixed_input_size") else None
-        self.train()
+        if frozen:
+            self.freeze()
+
+    def freeze(self) -> None:
+        """Let only the head learn from now on: for a backbone that has its weights, or is about to be given them."""
+        self.frozen = True
+        self.backbone.requires_grad_(False)
+        self.train(self.training)
 
     def train(self, mode: bool = True) -> "TimmBackbone":
         """Training or evaluation mode; a frozen backbone stays in evaluation mode."""
@@ -75,8 +84,17 @@ def _create(name: str, in_channels: int, pretrained: bool) -> Any:
         return timm.create_model(name, pretrained=pretrained, in_chans=in_channels, num_classes=0)
     except OSError as error:
         raise ConnectionError(
-            f"cannot fetch the pretrained weights of {name} ({error}); start from random ones: vision.pretrained=false"
+            f"cannot fetch the pretrained weights of {name} ({error}); train the whole network from random ones: "
+            "vision.pretrained=false vision.frozen=false"
         ) from error
+
+
+def frozen_without_weights(option: str) -> str:
+    """The message that refuses a frozen backbone of random weights, which `option` asks for."""
+    return (
+        f"vision.frozen=true with {option} would freeze random weights, and nothing but the head on top of them would "
+        "ever learn; give vision.frozen=false to train them, or give the backbone weights that have been trained"
+    )
 
 
 def _unknown(name: str) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from satclip.vision.backbone import TimmBackbone
+from satclip.vision.backbone import TimmBackbone, frozen_without_weights
 from satclip.vision.published import CLASSIFIERS
 from satclip.weights import check_fit, read_torch_file
 
@@ -19,15 +19,18 @@ NAMES = {  # ours: (timm's, torchgeo's list of weights)
 class MocoBackbone(TimmBackbone):
     """ResNet-18, ResNet-50 or ViT-S/16 with weights that have seen Sentinel-2, and a linear head that learns.
 
+    Random weights are trained and never frozen.
+
     Args:
         name: "resnet18", "resnet50" or "vit16"; the last takes 224 x 224 pixels and no other size.
         weights: "moco" (torchgeo's, all 13 bands, fetched once), "none" (random), or the path of a torch file.
         in_channels: bands; 13 with "moco".
         embedding_dim: D.
-        frozen: only the head learns (see `TimmBackbone`).
+        frozen: whether only the head learns (see `TimmBackbone`); "auto" freezes all weights but random ones.
 
     Raises:
-        ValueError: unknown name, MoCo weights for other than 13 bands, or a file whose keys or shapes do not fit.
+        ValueError: unknown name, MoCo weights for other than 13 bands, a file whose keys or shapes do not fit, or
+            `frozen` with weights "none".
         FileNotFoundError: `weights` is neither "moco" nor "none" nor a file.
         ConnectionError: the MoCo weights are not cached and cannot be fetched.
     """
@@ -39,20 +42,26 @@ class MocoBackbone(TimmBackbone):
         *,
         in_channels: int = BANDS,
         embedding_dim: int,
-        frozen: bool = True,
+        frozen: bool | str = "auto",
     ) -> None:
         if name not in NAMES:
             raise ValueError(f"name must be one of {', '.join(NAMES)}, got {name!r}; vision=timm takes any timm name")
         if weights == "moco" and in_channels != BANDS:
             raise ValueError(
                 f"the MoCo weights take {BANDS} bands, got in_channels={in_channels}; "
-                "list all bands in dataset.bands or train from scratch with vision.weights=none vision.frozen=false"
+                "list all bands in dataset.bands, or train the backbone from scratch with vision.weights=none"
             )
-        super().__init__(NAMES[name][0], in_channels=in_channels, embedding_dim=embedding_dim, frozen=frozen)
+        if frozen not in (True, False, "auto"):
+            raise ValueError(f"vision.frozen takes auto, true or false, got {frozen!r}")
+        if frozen is True and weights == "none":
+            raise ValueError(frozen_without_weights("vision.weights=none"))
+        super().__init__(NAMES[name][0], in_channels=in_channels, embedding_dim=embedding_dim)
         if weights == "moco":
             self._load(_fetch(name), f"the MoCo weights of {name}")
         elif weights != "none":
             self._load(_read(Path(weights)), str(weights))
+        if frozen is True or (frozen == "auto" and weights != "none"):
+            self.freeze()
 
     def _load(self, state: dict[str, Tensor], source: str) -> None:
         """Fill the backbone exactly; a classifier in the file is left out."""
@@ -71,9 +80,9 @@ def _fetch(name: str) -> dict[str, Tensor]:
         state: dict[str, Tensor] = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
     except OSError as error:
         raise ConnectionError(
-            f"cannot fetch the MoCo weights of {name} from {weights.url} ({error}); "
-            "start from random weights with vision.weights=none, or fetch that file elsewhere and give "
-            "vision.weights=PATH"
+            f"cannot fetch the MoCo weights of {name} from {weights.url} ({error}). Fetch that file where there is a "
+            "network and give its path: vision.weights=PATH. Towers that need no file: vision=tiny (small and fast), "
+            "vision=resnet_clip or vit_clip; or vision.weights=none, which trains all of this one from random weights"
         ) from error
     return state
 

@@ -23,9 +23,9 @@ def image_tower(
     in_channels: int,
     pretrained: bool,
 ) -> nn.Module:
-    """The tower that `vision_layers` asks for: a frozen backbone by name, a ResNet by four counts, a ViT by its depth.
+    """The tower that `vision_layers` asks for: a backbone by name, a ResNet by four counts, a ViT by its depth.
 
-    `pretrained` fetches the weights of a backbone asked for by name.
+    `pretrained` fetches the weights of a backbone asked for by name and freezes them; else they are random, and learn.
 
     Raises:
         ValueError: `vision_layers` is another name.
@@ -60,6 +60,8 @@ def image_tower(
 def fill_image_tower(tower: nn.Module, weights: Mapping[str, Tensor], *, source: str) -> None:
     """Give a tower that `image_tower` built the `model.visual.*` of a published checkpoint, without that prefix.
 
+    A backbone is frozen then, as it was when the checkpoint was made.
+
     Raises:
         ValueError: weights are missing, unknown or of another shape; names them and `source`.
     """
@@ -68,6 +70,11 @@ def fill_image_tower(tower: nn.Module, weights: Mapping[str, Tensor], *, source:
     remedy = "Its hyper_parameters and its weights disagree; load the file as it was released"
     check_fit(tower.state_dict(), weights, source=source, remedy=remedy)
     tower.load_state_dict(dict(weights))
+    if not isinstance(tower, (ClipResNet, ClipViT)):
+        from satclip.vision.backbone import TimmBackbone  # here and not above: the other towers do without timm
+
+        assert isinstance(tower, TimmBackbone)
+        tower.freeze()
 
 
 def _backbone_name(name: str) -> str:

@@ -9,9 +9,9 @@ import satclip.vision
 
 HOME = "satclip.vision."
 UNTRAINED: dict[str, dict[str, Any]] = {
-    "MocoBackbone": {"weights": "none"},
-    "TimmBackbone": {"pretrained": False},
-}  # the file brings the weights
+    "MocoBackbone": {"weights": "none", "frozen": False},
+    "TimmBackbone": {"pretrained": False, "frozen": False},
+}  # the file brings the weights, and what was frozen is frozen again here
 
 
 def described_tower(node: Mapping[str, Any]) -> nn.Module:
@@ -29,9 +29,18 @@ def described_tower(node: Mapping[str, Any]) -> nn.Module:
             "weights under model.vision, or take the location encoder alone with load_location_encoder"
         )
     try:
-        tower: nn.Module = getattr(satclip.vision, name)(**(options | UNTRAINED.get(name, {})))
+        tower = getattr(satclip.vision, name)(**(options | UNTRAINED.get(name, {})))
     except TypeError as error:
         raise ValueError(
             f"{target} does not take the options in the checkpoint ({error}); it may be of another version"
         ) from error
-    return tower
+    if name in UNTRAINED and _was_frozen(options):
+        tower.freeze()
+    finished: nn.Module = tower
+    return finished
+
+
+def _was_frozen(options: Mapping[str, Any]) -> bool:
+    """Whether a backbone with these options let only its head learn."""
+    frozen = options.get("frozen", "auto" if "weights" in options else False)
+    return bool(options.get("weights") != "none" if frozen == "auto" else frozen)

@@ -1,7 +1,7 @@
 """`satclip embed`: a table of places in, their embeddings out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -29,15 +29,24 @@ Examples:
 \b
 Parquet keeps all columns and adds `embedding`, a list of fixed size; CSV adds e0, e1, ...; npy holds the
 embeddings alone, [rows, D]. Rows keep their order. Points of GeoPackage and GeoJSON become GeoParquet, or
-columns lon and lat in CSV. Memory stays the same however many rows there are.""",
+columns lon and lat in CSV. Memory stays the same however many rows there are.
+
+\b
+CSV may be separated by commas, semicolons, tabs, bars or spaces, in UTF-8 or marked UTF-16; values come out as they
+went in, between commas. Decimal commas are read where the separator is another one. A row that does not fit the header
+is refused with its line.""",
 )
 @click.argument("places", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
 @options.model_option
 @options.output_option("Where to: .parquet, .csv, .csv.gz or .npy.")
-@click.option("--lon", metavar="COLUMN", help="Column of longitudes; else found by name (lon, lng, longitude, x ...).")
-@click.option("--lat", metavar="COLUMN", help="Column of latitudes; else found by name (lat, latitude, y).")
+@click.option(
+    "--lon", metavar="COLUMN", help="Column of longitudes; else by name (lon, longitude, decimalLongitude, x ...)."
+)
+@click.option(
+    "--lat", metavar="COLUMN", help="Column of latitudes; else by name (lat, latitude, decimalLatitude, y ...)."
+)
 @click.option("--crs", metavar="CRS", help="Reference system of the coordinates, where the file does not say.")
-@click.option("--layer", metavar="NAME", help="Layer of a GeoPackage that has several.")
+@click.option("--layer", metavar="NAME", help="Layer of a GeoPackage that has several with points.")
 @click.option(
     "--bad",
     type=click.Choice(["stop", "nan", "drop"]),
@@ -70,7 +79,7 @@ def embed(
 ) -> None:
     """Embed the PLACES of a table: CSV (plain or compressed), Parquet, GeoParquet, GeoPackage or GeoJSON.
 
-    Coordinates are longitude, latitude in degrees unless the file or --crs says otherwise.
+    Coordinates are longitude, latitude in degrees unless the file says otherwise, or --crs where it does not say.
     """
     options.check_output(output, _SUFFIXES, input_file=places)
     if workers and engine != "ray":
@@ -87,9 +96,11 @@ def embed(
     from satclip.cli.tables.plain import PlainPlaces
     from satclip.cli.tables.survey import survey
 
-    columns_wanted = output.suffix != ".npy"
-    table = open_places(places, lon=lon, lat=lat, crs=crs, layer=layer, typed=columns_wanted)
-    if columns_wanted and output.suffix != ".parquet" and table.geometry is not None:
+    columns: Literal["typed", "lines", "none"] = "lines"
+    if output.suffix in (".parquet", ".npy"):
+        columns = "typed" if output.suffix == ".parquet" else "none"
+    table = open_places(places, lon=lon, lat=lat, crs=crs, layer=layer, columns=columns)
+    if columns == "lines" and table.geometry is not None:
         table = PlainPlaces(table, table.geometry)
     encoder = open_encoder(source, device="cpu" if engine == "ray" else device, dtype=dtype)
     seen = survey(table)
@@ -105,7 +116,7 @@ def embed(
         pieces = embed_here(table, encoder, bad=bad, batch_size=batch_size, dtype=dtype)
     rows = seen.rows - seen.bad if bad == "drop" else seen.rows
     _write(pieces, table, output, rows=rows, width=encoder.embedding_dim, dtype=dtype)
-    click.echo(f"{rows:,} places, {encoder.embedding_dim} numbers each: {output}", err=True)
+    click.echo(f"{rows:,} places, {encoder.embedding_dim} numbers each: {click.format_filename(output)}", err=True)
     if seen.bad:
         fate = "left out" if bad == "drop" else "embedded as NaN"
         hint = f" ({seen.remedy})" if seen.swapped or seen.projected else ""
@@ -120,11 +131,11 @@ def _write(pieces: "Iterator[Piece]", table: "Places", output: Path, **shape: An
 
     written = 0
     with (
-        expected(OSError, prefix=f"{output}: "),
+        expected(OSError, prefix=f"{click.format_filename(output)}: "),
         atomic_file(output) as part,
         bar("Embedding", shape["rows"]) as progress,
     ):
-        with open_writer(output, part, table.schema, **shape) as writer:
+        with open_writer(output, part, table, **shape) as writer:
             for rows, embeddings in pieces:
                 writer.write(rows, embeddings)
                 written += len(embeddings)

@@ -1,6 +1,8 @@
 """Tables of places, read and written in pieces."""
 
+import stat
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -20,14 +22,15 @@ def open_places(
     lat: str | None = None,
     crs: str | None = None,
     layer: str | None = None,
-    typed: bool = True,
+    columns: Literal["typed", "lines", "none"] = "typed",
 ) -> Places:
-    """The table at `path`, its kind told by its name. `typed=False` spares CSV the pass that tells numbers from text.
+    """The table at `path`, its kind told by its name. `columns` says how those of a CSV come: see `CsvPlaces`.
 
     Raises:
         click.ClickException: another kind of file, no coordinates in it, or an extra that is not installed.
     """
     need("cli", "pyarrow")
+    _check_rereadable(path)
     from satclip.cli.tables.csv import CsvPlaces
     from satclip.cli.tables.parquet import ParquetPlaces
     from satclip.cli.tables.vector import VectorPlaces
@@ -38,15 +41,18 @@ def open_places(
     if layer is not None and suffix not in _VECTOR:
         raise click.BadParameter(f"{path.name} has no layers", param_hint="--layer")
     if suffix in _CSV:
-        places = CsvPlaces(path, lon=lon, lat=lat, crs=crs)
-        if typed:
-            places.settle_types()
-        return places
+        return CsvPlaces(path, lon=lon, lat=lat, crs=crs, columns=columns)
     if suffix in _PARQUET:
         return ParquetPlaces(path, lon=lon, lat=lat, crs=crs)
     if suffix in _VECTOR:
-        if lon or lat:
+        if lon is not None or lat is not None:
             raise click.BadParameter(f"{path.name} holds points: no columns to name", param_hint="--lon/--lat")
         return VectorPlaces(path, layer=layer, crs=crs)
     known = ", ".join((*_CSV, *_PARQUET, *_VECTOR))
     raise click.BadParameter(f"{path.name}: not a kind of file that is read here; these are: {known}")
+
+
+def _check_rereadable(path: Path) -> None:
+    """Refuse what can be read only once: a table is looked through before it is embedded."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise click.ClickException(f"{path} is no ordinary file, and a table is read twice: save it to a file first")

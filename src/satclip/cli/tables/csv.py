@@ -1,8 +1,9 @@
-"""CSV, tab- and semicolon-separated, plain or compressed."""
+"""CSV with any usual separator, plain or compressed."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Literal
 
 import click
 import numpy as np
@@ -10,79 +11,131 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from satclip.cli.failures import expected
-from satclip.cli.tables.columns import find_columns
+from satclip.cli.tables.commas import lines, to_commas
 from satclip.cli.tables.crs import to_lonlat
-from satclip.cli.tables.numbers import as_type, coordinates, wider_type
-from satclip.cli.tables.places import Degrees, in_pieces
+from satclip.cli.tables.dialect import find_layout
+from satclip.cli.tables.numbers import Marks, as_type, coordinates, wider_type
+from satclip.cli.tables.places import Degrees, Lines, in_pieces
+from satclip.cli.tables.records import BLOCK_BYTES, Records, read_records
+from satclip.cli.tables.text import REMEDY
 
-_BLOCK_BYTES = 1 << 22
+_LINES = pa.schema([("line", pa.large_binary())])
+
+Columns = Literal["typed", "lines", "none"]
 
 
 class CsvPlaces:
-    """A CSV file. A column is numbers where every row of the file is one or is missing; all else stays text."""
+    """A CSV file: its rows are found by `records`, counted, and their values taken apart by Arrow.
+
+    `columns` says how they come: `typed`, where a column is numbers if every row of the file is one or is missing, and
+    all else stays text; as `lines`, passed on as they were written; or, with `none`, as the text of the coordinates.
+    """
 
     geometry = None
 
-    def __init__(self, path: Path, *, lon: str | None = None, lat: str | None = None, crs: str | None = None) -> None:
-        self._path = path
-        self._parse = pacsv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True)
-        with _expected(path):
-            names = pacsv.open_csv(str(path), parse_options=self._parse).schema.names
-        if len(set(names)) < len(names):
-            raise click.ClickException(f"{path.name}: two columns share a name: {', '.join(names)}")
-        self._columns = find_columns(names, lon, lat)
+    def __init__(
+        self,
+        path: Path,
+        *,
+        lon: str | None = None,
+        lat: str | None = None,
+        crs: str | None = None,
+        columns: Columns = "typed",
+        block_bytes: int = BLOCK_BYTES,
+    ) -> None:
+        self._path, self._block_bytes = path, block_bytes
+        with self._expected():
+            self._layout = find_layout(path, lon, lat, block_bytes=block_bytes)
+        self.rows, self.told = self._layout.rows, self._layout.columns.told
+        self.reference = None if crs is None else f"--crs {crs}"
         self._to_lonlat = to_lonlat(crs) if crs else None
-        self._types = dict.fromkeys(names, pa.string())
+        self._coordinates = [self._layout.columns.lon, self._layout.columns.lat]
+        self._decimal_comma = self._find_decimal_comma(degrees=self.told and crs is None)
+        self.lines = self._header() if columns == "lines" else None
+        self._types = self._find_types() if columns == "typed" else dict.fromkeys(self._coordinates, pa.string())
 
     @property
     def schema(self) -> pa.Schema:
-        """Names and types of the columns: all text until `settle_types`."""
-        return pa.schema(list(self._types.items()))
+        """Names and types of the columns that come with every row."""
+        return _LINES if self.lines else pa.schema(list(self._types.items()))
 
-    def settle_types(self) -> None:
-        """Read the whole file to tell numbers from text: the first block of a long file proves nothing."""
-        types = dict.fromkeys(self._types, pa.null())
-        for batch in self._batches(list(types)):
-            for name in types:
-                types[name] = wider_type(types[name], batch.column(name))
-        self._types = {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in types.items()}
-
-    def lonlat(self) -> Iterator[Degrees]:
-        """Coordinates alone, [n, 2] at a time."""
-        for batch in self._batches(list(self._columns)):
-            yield self._degrees(batch)
+    def lonlat(self) -> Iterator[tuple[Degrees, pa.RecordBatch]]:
+        """Coordinates alone, [n, 2] at a time, and the text they were read from."""
+        for records in self._records():
+            batch = self._parsed(records, self._coordinates)
+            yield self._degrees(batch), batch
 
     def pieces(self) -> Iterator[tuple[pa.RecordBatch, Degrees]]:
         """Rows and their coordinates."""
-        for batch in self._batches(list(self._types)):
-            for piece in in_pieces(batch):
-                columns = [as_type(piece.column(name), kind) for name, kind in self._types.items()]
-                yield pa.record_batch(columns, schema=self.schema), self._degrees(piece)
+        names = list(self._types)
+        for records in self._records():
+            batch = self._parsed(records, names)
+            if self.lines:
+                columns = [pa.array(lines(to_commas(records, self._layout.dialect)), pa.large_binary())]
+            else:
+                columns = [as_type(batch.column(name), kind) for name, kind in self._types.items()]
+            rows = pa.record_batch(columns, schema=self.schema)
+            for part, piece in zip(in_pieces(rows), in_pieces(batch), strict=True):
+                yield part, self._degrees(piece)
 
     def _degrees(self, batch: pa.RecordBatch) -> Degrees:
-        xy = np.stack([coordinates(batch.column(name)) for name in self._columns], axis=-1)
+        columns = (batch.column(name) for name in self._coordinates)
+        xy = np.stack([coordinates(column, decimal_comma=self._decimal_comma) for column in columns], axis=-1)
         return xy if self._to_lonlat is None else self._to_lonlat(xy)
 
-    def _batches(self, names: list[str]) -> Iterator[pa.RecordBatch]:
-        """Text as written; an empty value is null."""
+    def _find_decimal_comma(self, *, degrees: bool) -> bool:
+        if self._layout.dialect.separator == ",":
+            return False
+        marks = Marks()
+        for records in self._records():
+            for column in self._parsed(records, self._coordinates).columns:
+                marks.look(column)
+        with expected(ValueError, prefix=f"{self._path.name}: "):
+            return marks.decimal_comma(degrees=degrees)
+
+    def _header(self) -> Lines:
+        layout = self._layout
+        records = read_records(self._path, layout.dialect, width=len(layout.names), skip=layout.skip - 1)
+        return Lines(lines(to_commas(next(records), layout.dialect))[0], layout.names)
+
+    def _find_types(self) -> dict[str, pa.DataType]:
+        """Tell numbers from text by the whole file: the first block of a long one proves nothing."""
+        types = dict.fromkeys(self._layout.names, pa.null())
+        for records in self._records():
+            batch = self._parsed(records, list(types))
+            for name in types:
+                types[name] = wider_type(types[name], batch.column(name))
+        return {name: pa.string() if pa.types.is_null(kind) else kind for name, kind in types.items()}
+
+    def _records(self) -> Iterator[Records]:
+        """The rows of data."""
+        layout, size = self._layout, self._block_bytes
+        with self._expected():
+            yield from read_records(
+                self._path, layout.dialect, width=len(layout.names), skip=layout.skip, block_bytes=size
+            )
+
+    def _parsed(self, records: Records, names: list[str]) -> pa.RecordBatch:
+        """Text as written; a value that is empty and not in quotes is null."""
+        # The line break keeps Arrow from taking U+FEFF in the first value for a byte order mark.
+        text = b"\n" + records.data[records.starts[0] :]
+        read = pacsv.ReadOptions(column_names=self._layout.names, block_size=len(text) + 1, use_threads=False)
+        separator, quoted = self._layout.dialect
+        parse = pacsv.ParseOptions(delimiter=separator, quote_char='"' if quoted else False, newlines_in_values=True)
         convert = pacsv.ConvertOptions(
             include_columns=names,
             column_types=dict.fromkeys(names, pa.string()),
             strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
             null_values=[""],
         )
-        read = pacsv.ReadOptions(block_size=_BLOCK_BYTES)
-        with _expected(self._path):
-            yield from pacsv.open_csv(str(self._path), read, self._parse, convert)
+        with self._expected():
+            table = pacsv.read_csv(pa.py_buffer(text), read, parse, convert).combine_chunks()
+        if table.num_rows != len(records.starts):
+            raise click.ClickException(
+                f"{self._path.name}: Arrow reads {table.num_rows} rows where {len(records.starts)} are; {REMEDY}"
+            )
+        return table.to_batches()[0]
 
-
-def _expected(path: Path) -> AbstractContextManager[None]:
-    remedy = "it needs a header, as many values in every row, and UTF-8: save it again so"
-    return expected(pa.ArrowInvalid, OSError, prefix=f"{path.name}: ", remedy=remedy)
-
-
-def _delimiter(path: Path) -> str:
-    """The one of comma, semicolon and tab that the header holds most of."""
-    with _expected(path), pa.input_stream(str(path)) as stream:
-        header = stream.read(1 << 16).split(b"\n")[0]
-    return max(",;\t", key=lambda mark: header.count(mark.encode()))
+    def _expected(self) -> AbstractContextManager[None]:
+        return expected(pa.ArrowInvalid, OSError, prefix=f"{self._path.name}: ", remedy=REMEDY)

@@ -12,9 +12,11 @@ class PlainPlaces:
     """`places` with `lon` and `lat` in degrees instead of its geometry."""
 
     geometry = None
+    lines = None
 
     def __init__(self, places: Places, geometry: str) -> None:
         self._places = places
+        self.rows, self.told, self.reference = places.rows, places.told, places.reference
         self._kept = [name for name in places.schema.names if name != geometry]
         for name in ("lon", "lat"):
             if name in self._kept:
@@ -24,8 +26,8 @@ class PlainPlaces:
         degrees = [pa.field(name, pa.float64()) for name in ("lon", "lat")]
         self.schema = pa.schema([*(places.schema.field(name) for name in self._kept), *degrees])
 
-    def lonlat(self) -> Iterator[Degrees]:
-        """Coordinates alone, [n, 2] at a time."""
+    def lonlat(self) -> Iterator[tuple[Degrees, pa.RecordBatch]]:
+        """Coordinates alone, [n, 2] at a time, and the points."""
         return self._places.lonlat()
 
     def pieces(self) -> Iterator[tuple[pa.RecordBatch, Degrees]]:

@@ -1,5 +1,7 @@
 """Tables of embeddings, written piece by piece."""
 
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -12,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from satclip.cli.failures import expected
 from satclip.cli.npy import NpyFile
+from satclip.cli.tables.places import Lines, Places
 
 COLUMN = "embedding"
 
@@ -26,11 +29,11 @@ class Writer(Protocol):
         ...
 
 
-def open_writer(target: Path, part: Path, schema: pa.Schema, *, rows: int, width: int, dtype: DTypeLike) -> Writer:
+def open_writer(target: Path, part: Path, places: Places, *, rows: int, width: int, dtype: DTypeLike) -> Writer:
     """A writer of the kind that `target` is named for, into `part`.
 
     Args:
-        schema: the columns that come with each row.
+        places: the table, for the columns that come with each row.
         rows: how many there will be in all.
         width: D.
         dtype: of the numbers written.
@@ -41,8 +44,11 @@ def open_writer(target: Path, part: Path, schema: pa.Schema, *, rows: int, width
     if target.name.endswith(".npy"):
         return NpyWriter(part, rows, width, dtype)
     if target.name.endswith(".parquet"):
-        return ParquetWriter(part, schema, width, dtype)
-    return CsvWriter(part, schema, width, dtype, compression="gzip" if target.suffix == ".gz" else None)
+        return ParquetWriter(part, places.schema, width, dtype)
+    compression = "gzip" if target.suffix == ".gz" else None
+    if places.lines is not None:
+        return LineWriter(part, places.lines, width, dtype, compression=compression)
+    return CsvWriter(part, places.schema, width, dtype, compression=compression)
 
 
 class ParquetWriter:
@@ -53,13 +59,14 @@ class ParquetWriter:
     """
 
     def __init__(self, part: Path, schema: pa.Schema, width: int, dtype: DTypeLike) -> None:
-        _check_free(schema, COLUMN)
+        _check_free(schema.names, COLUMN)
         self._dtype, self._width = np.dtype(dtype), width
         vector = pa.list_(pa.from_numpy_dtype(self._dtype), width)
         self._schema = schema.append(pa.field(COLUMN, vector))
         # Low bits of a network are noise: split into byte streams floats shrink a little, in a dictionary never.
+        self._stream = _open(part, None)
         self._file = pq.ParquetWriter(
-            part,
+            self._stream,
             self._schema,
             compression="zstd",
             use_dictionary=list(schema.names),
@@ -71,6 +78,7 @@ class ParquetWriter:
 
     def __exit__(self, *error: object) -> None:
         self._file.close()
+        self._stream.close()
 
     def write(self, rows: pa.RecordBatch, embeddings: NDArray[Any]) -> None:
         """Append one row group."""
@@ -85,30 +93,63 @@ class CsvWriter:
     def __init__(
         self, part: Path, schema: pa.Schema, width: int, dtype: DTypeLike, *, compression: str | None = None
     ) -> None:
-        numbers = [pa.field(f"e{i}", pa.from_numpy_dtype(np.dtype(dtype))) for i in range(width)]
-        for field in numbers:
-            _check_free(schema, field.name)
-        self._dtype, self._schema = dtype, pa.schema([*schema, *numbers])
-        self._stream = pa.output_stream(str(part), compression=compression)
-        with self._expected():
-            self._file = pacsv.CSVWriter(self._stream, self._schema)
+        numbers = _number_fields(schema.names, width, dtype)
+        # Arrow 26 writes no views; as plain text they are the same.
+        plain = [
+            field.with_type(pa.large_string()) if pa.types.is_string_view(field.type) else field for field in schema
+        ]
+        self._dtype, self._schema = dtype, pa.schema([*plain, *numbers])
+        with ExitStack() as stack:
+            stream = stack.enter_context(_open(part, compression))
+            with self._expected():
+                self._file = stack.enter_context(pacsv.CSVWriter(stream, self._schema))
+            self._open = stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
-        self._stream.close()
+        self._open.close()
 
     def write(self, rows: pa.RecordBatch, embeddings: NDArray[Any]) -> None:
         """Append."""
-        numbers = [pa.array(column) for column in np.ascontiguousarray(embeddings.T, self._dtype)]
+        columns = [
+            column.cast(field.type) if pa.types.is_string_view(column.type) else column
+            for column, field in zip(rows.columns, self._schema, strict=False)
+        ]
         with self._expected():
-            self._file.write_batch(pa.record_batch([*rows.columns, *numbers], schema=self._schema))
+            batch = pa.record_batch([*columns, *_columns(embeddings, self._dtype)], schema=self._schema)
+            self._file.write_batch(batch)
 
     def _expected(self) -> Any:
         kinds = (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError)
         return expected(*kinds, prefix="CSV cannot hold these columns, write .parquet instead: ")
+
+
+class LineWriter:
+    """The lines of the input as they are, each with its numbers e0, e1, ... behind it."""
+
+    def __init__(
+        self, part: Path, lines: Lines, width: int, dtype: DTypeLike, *, compression: str | None = None
+    ) -> None:
+        self._schema, self._dtype = pa.schema(_number_fields(lines.names, width, dtype)), dtype
+        self._stream = _open(part, compression)
+        self._stream.write(b"%b,%b\n" % (lines.header, ",".join(self._schema.names).encode()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stream.close()
+
+    def write(self, rows: pa.RecordBatch, embeddings: NDArray[Any]) -> None:
+        """Append."""
+        text = pa.BufferOutputStream()
+        numbers = pa.record_batch(_columns(embeddings, self._dtype), schema=self._schema)
+        pacsv.write_csv(numbers, text, pacsv.WriteOptions(include_header=False))
+        behind = text.getvalue().to_pybytes().splitlines()
+        pairs = zip(rows.column(0).to_pylist(), behind, strict=True)
+        self._stream.write(b"".join([b"%b,%b\n" % pair for pair in pairs]))
 
 
 class NpyWriter:
@@ -128,6 +169,24 @@ class NpyWriter:
         self._file.append(embeddings)
 
 
-def _check_free(schema: pa.Schema, name: str) -> None:
-    if name in schema.names:
+def _open(part: Path, compression: str | None) -> Any:
+    # Opened here and not by Arrow, which wants names of files in UTF-8.
+    file = pa.PythonFile(part.open("wb"), "w")
+    return file if compression is None else pa.CompressedOutputStream(file, compression)
+
+
+def _columns(embeddings: NDArray[Any], dtype: DTypeLike) -> list[pa.Array]:
+    """One column for each number of the embeddings [n, D]."""
+    return [pa.array(column) for column in np.ascontiguousarray(embeddings.T, dtype)]
+
+
+def _number_fields(names: Sequence[str], width: int, dtype: DTypeLike) -> list[pa.Field]:
+    fields = [pa.field(f"e{i}", pa.from_numpy_dtype(np.dtype(dtype))) for i in range(width)]
+    for field in fields:
+        _check_free(names, field.name)
+    return fields
+
+
+def _check_free(names: Sequence[str], name: str) -> None:
+    if name in names:
         raise click.ClickException(f"the input has a column {name}, the name of a column to write: rename it")

@@ -1,0 +1,62 @@
+"""`satclip resume`: a run goes on in its folder."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from satclip.cli.failures import expected
+
+CHECKOUT = Path(__file__).parents[4]
+
+
+@click.command(
+    short_help="Resume a run in its folder.",
+    context_settings={"ignore_unknown_options": True},
+    epilog="""\b
+Examples:
+  satclip resume outputs/blue_marble/2026-11-22_10-00-00
+  satclip resume outputs/blue_marble/2026-11-22_10-00-00 epochs=30 trainer=gpu""",
+)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("overrides", nargs=-1)
+def resume(folder: Path, overrides: Sequence[str]) -> None:
+    """Resume the run in FOLDER from its newest checkpoint, with the options that it was begun with.
+
+    OVERRIDES are options of train.py that replace or join those. A folder that was moved is resumed where it lies now.
+    """
+    with expected(OSError, ValueError, ModuleNotFoundError):
+        arguments, begun_in = command_of(folder, overrides)
+    os.chdir(begun_in)
+    os.execv(sys.executable, [sys.executable, *arguments])
+
+
+def command_of(folder: Path, more: Sequence[str] = ()) -> tuple[list[str], Path]:
+    """The arguments for Python that resume a run, and the folder from which its relative paths count.
+
+    Raises:
+        FileNotFoundError: there is no run in `folder`, or no train.py here.
+        ValueError: its options name code to run, or cannot be read.
+    """
+    import yaml
+
+    from satclip.runs.again import refuse_code, resuming
+
+    source = folder / ".hydra" / "overrides.yaml"
+    if not source.is_file():
+        raise FileNotFoundError(f"{folder} holds no run: there is no {source}; give the folder with checkpoints/ in it")
+    try:
+        given = yaml.safe_load(source.read_text())
+        hydra = yaml.safe_load((folder / ".hydra" / "hydra.yaml").read_text())["hydra"]
+        begun_in = Path(hydra["runtime"]["cwd"])
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise ValueError(f"{source.parent} cannot be read ({type(error).__name__}); run train.py yourself") from error
+    if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
+        raise ValueError(f"{source} is no list of options; run train.py yourself")
+    refuse_code(given, source)
+    script = next((each for each in (CHECKOUT / "train.py", Path("train.py").absolute()) if each.is_file()), None)
+    if script is None:
+        raise FileNotFoundError("there is no train.py here; call this in a checkout of satclip")
+    return [str(script), *resuming(given, folder, more)], begun_in if begun_in.is_dir() else Path.cwd()

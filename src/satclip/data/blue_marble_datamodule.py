@@ -1,0 +1,36 @@
+"""The data of the main job: patches of NASA's Blue Marble, written where they are not there yet."""
+
+from pathlib import Path
+from typing import Any
+
+from satclip.data.bands import RGB
+from satclip.data.blue_marble import Recipe, write_blue_marble
+from satclip.data.datamodule import S2DataModule
+
+
+class BlueMarbleDataModule(S2DataModule):
+    """Patches of NASA's Blue Marble, written under `root` when they are first asked for.
+
+    Args:
+        root: the data set's own folder.
+        places: patches to cut.
+        patch_size: pixels of a patch.
+        kilometres_per_pixel: ground that a pixel covers.
+        options: as for `S2DataModule`.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        places: int = 40_000,
+        patch_size: int = 48,
+        kilometres_per_pixel: float = 7.4,
+        **options: Any,
+    ) -> None:
+        super().__init__(root, **{"bands": RGB, "file_bands": RGB, "scale": 255.0, "image_size": 32, **options})
+        self.recipe = Recipe(places, patch_size, kilometres_per_pixel)
+
+    def prepare_data(self) -> None:
+        """Write the data set where it is not there yet, or was written to another recipe."""
+        write_blue_marble(self.root, self.recipe)

@@ -1,0 +1,181 @@
+"""Ridge regression for every penalty and every target at the price of one eigendecomposition.
+
+The loss is ||Y - 1 b' - X W||^2 + alpha sum_j p_j ||W_j||^2, the intercept b free. A column penalty p_j and a scaling
+of the column are the same thing, so both are one vector of column scales: X S with S_j = scale_j / sqrt(p_j) under a
+plain penalty. With fewer features than places X'X is decomposed, which sums over folds make without touching the rows
+again; with fewer places than features XX' is (Hastie, Tibshirani and Friedman, The Elements of Statistical Learning,
+18.3.5).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from satclip.downstream.contract import Array
+
+ALPHAS: Array = 10.0 ** (np.arange(-8, 15) / 2)  # 1e-4 .. 1e7 by half decades
+SCALINGS = ("raw", "z-score", "min-max")
+_CONSTANT = 1e-10  # a column that varies less than this, relative to its size, says nothing
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over some rows, from which any scaling's normal equations follow; they add up over disjoint rows.
+
+    Attributes:
+        count: of rows.
+        total: [D] sum of the features.
+        square: [D, D] X'X, None where only the scales are asked for.
+        cross: [D, T] X'Y.
+        target: [T] sum of the targets.
+        low: [D] smallest feature.
+        high: [D] largest.
+    """
+
+    count: int
+    total: Array
+    square: Array | None
+    cross: Array
+    target: Array
+    low: Array
+    high: Array
+    diagonal: Array
+
+    @classmethod
+    def of(cls, x: Array, y: Array, *, gram: bool = True) -> "Moments":
+        """Of features [n, D] and targets [n, T], n > 0. Shift both near zero first, or variances cancel."""
+        square = x.T @ x if gram else None
+        diagonal = np.einsum("nd,nd->d", x, x) if square is None else np.diagonal(square).copy()
+        return cls(len(x), x.sum(0), square, x.T @ y, y.sum(0), x.min(0), x.max(0), diagonal)
+
+    def __add__(self, other: "Moments") -> "Moments":
+        square = None if self.square is None or other.square is None else self.square + other.square
+        return Moments(
+            self.count + other.count,
+            self.total + other.total,
+            square,
+            self.cross + other.cross,
+            self.target + other.target,
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+            self.diagonal + other.diagonal,
+        )
+
+    def scale(self, scaling: str, *, ddof: int = 0) -> Array:
+        """What a column is multiplied by, [D]; 0 where it is constant.
+
+        "raw" is one number for all columns, which brings them to unit variance on average: their relative sizes stay,
+        and one grid of penalties suits every encoder. "z-score" is 1 / standard deviation, "min-max" 1 / range, "none"
+        leaves the columns as they are.
+
+        Raises:
+            ValueError: when `scaling` is neither "none" nor one of SCALINGS.
+        """
+        mean = self.total / self.count
+        spread = np.sqrt(np.maximum(self.diagonal / self.count - mean**2, 0))
+        size = np.sqrt(self.diagonal / self.count)
+        varies = (self.high > self.low) & (spread > _CONSTANT * size)
+        if scaling == "none":
+            return varies.astype(np.float64)
+        if scaling == "raw":
+            common = float(np.sqrt((spread[varies] ** 2).mean())) if varies.any() else 1.0
+            return varies / common
+        if scaling == "z-score":
+            width = spread * np.sqrt(self.count / max(self.count - ddof, 1))
+        elif scaling == "min-max":
+            width = self.high - self.low
+        else:
+            raise ValueError(f"scaling must be none or one of {', '.join(SCALINGS)}, got {scaling!r}")
+        inverse: Array = np.divide(1.0, width, out=np.zeros_like(width), where=varies)
+        return inverse
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """A decomposed problem: the predictions of every penalty are two products away.
+
+    Attributes:
+        mean: [D] of the features.
+        intercept: [T] mean of the targets.
+        basis: [D, R] from centred features to principal axes.
+        values: [R] eigenvalues.
+        cross: [R, T] targets along the axes.
+        count: of training rows.
+    """
+
+    mean: Array
+    intercept: Array
+    basis: Array
+    values: Array
+    cross: Array
+    count: int
+
+    @classmethod
+    def primal(cls, moments: Moments, scale: Array) -> "Ridge":
+        """From sums over the training rows, for column scales [D].
+
+        Raises:
+            ValueError: when the moments were taken without X'X.
+        """
+        if moments.square is None:
+            raise ValueError("the primal problem needs the moments with gram=True")
+        mean, intercept = moments.total / moments.count, moments.target / moments.count
+        gram = moments.square - np.outer(moments.total, mean)
+        values, axes = np.linalg.eigh(scale[:, None] * gram * scale)
+        cross = axes.T @ (scale[:, None] * (moments.cross - np.outer(moments.total, intercept)))
+        return cls(mean, intercept, scale[:, None] * axes, np.maximum(values, 0), cross, moments.count)
+
+    @classmethod
+    def dual(cls, x: Array, y: Array, scale: Array) -> "Ridge":
+        """From the rows themselves [n, D], [n, T], for column scales [D]."""
+        mean, intercept = x.mean(0), y.mean(0)
+        scaled = (x - mean) * scale
+        values, axes = np.linalg.eigh(scaled @ scaled.T)
+        basis = scale[:, None] * (scaled.T @ axes)
+        return cls(mean, intercept, basis, np.maximum(values, 0), axes.T @ (y - intercept), len(x))
+
+    @classmethod
+    def fit(cls, x: Array, y: Array, scaling: str = "none", penalty: Array | None = None) -> "Ridge":
+        """The cheaper of the two, for a scaling by name and a relative penalty of each column [D]."""
+        gram = x.shape[1] < len(x)
+        shift = x.mean(0)
+        moments = Moments.of(x - shift, y, gram=gram)
+        scale = moments.scale(scaling)
+        scale = scale if penalty is None else scale / np.sqrt(penalty)
+        if not gram:
+            return cls.dual(x, y, scale)
+        found = cls.primal(moments, scale)
+        return cls(found.mean + shift, found.intercept, found.basis, found.values, found.cross, found.count)
+
+    def part(self, targets: slice) -> "Ridge":
+        """The same problem for some of its targets."""
+        return replace(self, intercept=self.intercept[targets], cross=self.cross[:, targets])
+
+    def weights(self, alphas: Sequence[float] | Array) -> Array:
+        """Coefficients of the features as they came, [A, D, T]."""
+        along = self.cross / (self.values[:, None] + np.asarray(alphas)[:, None, None])
+        return self._from_axes(self.basis, along)
+
+    def predict(self, x: Array, alphas: Sequence[float] | Array) -> Array:
+        """Predictions of each penalty: [M, D] -> [A, M, T]."""
+        alphas = np.asarray(alphas)
+        centred = x - self.mean
+        along = self.cross / (self.values[:, None] + alphas[:, None, None])
+        # Whichever is cheaper: rows to axes, or every coefficient back to the features.
+        if len(x) < len(alphas) * self.cross.shape[1]:
+            return self._from_axes(centred @ self.basis, along) + self.intercept
+        return self._from_axes(centred, self._from_axes(self.basis, along)) + self.intercept
+
+    @staticmethod
+    def _from_axes(left: Array, right: Array) -> Array:
+        """[L, R] and [A, R, T] -> [A, L, T], as one product."""
+        penalties, rank, targets = right.shape
+        product = left @ right.transpose(1, 0, 2).reshape(rank, penalties * targets)
+        return product.reshape(len(left), penalties, targets).transpose(1, 0, 2)
+
+
+def one_hot(codes: NDArray[np.int64], classes: int) -> Array:
+    """Class codes as columns: [N] -> [N, C]."""
+    return np.eye(classes)[codes]

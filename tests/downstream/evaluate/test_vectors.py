@@ -1,0 +1,99 @@
+"""Vectors are computed once per encoder and places, and never confused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from satclip.downstream.evaluate.vectors import VectorCache
+
+PLACES = np.array([[0.0, 0.0], [10.0, 20.0], [-30.0, 40.0]])
+
+
+class Counting:
+    name, seen = "counting", "nothing"
+
+    def __init__(self, factor: float = 1.0, fingerprint: str | None = None) -> None:
+        self.calls, self.factor = 0, factor
+        if fingerprint is not None:
+            self.fingerprint = fingerprint
+
+    def __call__(self, lonlat: np.ndarray) -> np.ndarray:
+        self.calls += 1
+        return (self.factor * lonlat).astype(np.float32)
+
+
+def test_an_encoder_is_asked_once_for_the_same_places() -> None:
+    cache, encoder = VectorCache(), Counting()
+    for _ in range(3):
+        np.testing.assert_array_equal(cache(encoder, PLACES.copy()), PLACES)
+    assert encoder.calls == 1
+    np.testing.assert_array_equal(cache(encoder, PLACES[:2]), PLACES[:2])
+    assert encoder.calls == 2
+    cache.forget()
+    cache(encoder, PLACES)
+    assert encoder.calls == 3
+
+
+def test_two_encoders_are_never_confused(tmp_path: Path) -> None:
+    cache = VectorCache(tmp_path)
+    for fingerprints in ((None, None), ("a", "b")):
+        for factor, fingerprint in zip((1.0, 2.0), fingerprints, strict=True):
+            np.testing.assert_array_equal(cache(Counting(factor, fingerprint), PLACES), factor * PLACES)
+
+
+def test_what_an_encoder_gave_cannot_be_changed_by_a_probe() -> None:
+    vectors = VectorCache()(Counting(), PLACES)
+    with pytest.raises(ValueError, match="read-only"):
+        vectors[0] = 0
+
+
+def test_vectors_outlive_the_process_where_a_fingerprint_says_what_they_are(tmp_path: Path) -> None:
+    first = Counting(fingerprint="weights")
+    VectorCache(tmp_path / "new")(first, PLACES)
+    again, nameless = Counting(fingerprint="weights"), Counting()
+    found = VectorCache(tmp_path / "new")(again, PLACES)
+    assert (again.calls, found.dtype) == (0, np.float32)
+    VectorCache(tmp_path / "new")(nameless, PLACES)
+    assert nameless.calls == 1
+    assert len(list((tmp_path / "new").iterdir())) == 1  # no leftovers of writing either
+
+
+@pytest.mark.parametrize("damage", [b"", b"no array", None])
+def test_a_damaged_file_is_computed_anew_and_replaced(
+    tmp_path: Path, damage: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    VectorCache(tmp_path)(Counting(fingerprint="weights"), PLACES)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-4] if damage is None else damage)
+    again = Counting(fingerprint="weights")
+    np.testing.assert_array_equal(VectorCache(tmp_path)(again, PLACES), PLACES)
+    assert again.calls == 1
+    assert "ignoring unreadable vectors" in caplog.text
+    third = Counting(fingerprint="weights")
+    VectorCache(tmp_path)(third, PLACES)
+    assert third.calls == 0
+
+
+class Giving:
+    name, seen = "giving", "nothing"
+
+    def __init__(self, vectors: np.ndarray) -> None:
+        self.vectors = vectors
+
+    def __call__(self, lonlat: np.ndarray) -> np.ndarray:
+        return self.vectors
+
+
+@pytest.mark.parametrize(
+    ("vectors", "message"),
+    [
+        (np.zeros((2, 4)), r"giving: 3 places must give float \[3, D\], got float64 \(2, 4\)"),
+        (np.zeros(3), r"must give float \[3, D\]"),
+        (np.zeros((3, 2), dtype=np.int64), r"must give float \[3, D\], got int64"),
+        (np.array([[1.0], [np.nan], [np.inf]]), r"giving: vectors of 2 of 3 places are NaN or infinite"),
+    ],
+)
+def test_an_encoder_that_gives_no_vectors_is_named(vectors: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        VectorCache()(Giving(vectors), PLACES)
