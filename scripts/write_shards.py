@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from satclip import __version__
-from satclip.data.bands import SENTINEL2_L2A
-from satclip.data.rewrite import LEVEL, Rewriting, rewrite
-from satclip.data.source import Source, Streamed, Whereabouts
-from satclip.data.table import Split, place_patches
+from satclip.data.geotiff.bands import SENTINEL2_L2A
+from satclip.data.prepare.rewrite_shards import LEVEL, Rewriting, rewrite
+from satclip.data.sources.locate import Source, Streamed, Whereabouts
+from satclip.data.sources.places import place_patches
+from satclip.data.split.rule import Split
 from satclip.geography.countries import countries
 
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
-from satclip.data import web
-from satclip.data.index import write_index
-from satclip.data.shards import write_shard
+from satclip.data.sources import web
+from satclip.data.sources.index_csv import write_index
+from satclip.data.sources.shards import write_shard
 from satclip.sphere import uniform_on_sphere
 
 MakeShards = Callable[..., Path]

@@ -6,10 +6,10 @@ import torch
 from scipy.ndimage import convolve1d
 from torch import Tensor
 
-from satclip.data import augment
-from satclip.data.augment import BLUR, MOST_PIXELS, Augmentation, jitter
-from satclip.data.bands import ABSENT
-from satclip.data.hashing import uniform
+from satclip.data.batches import augment
+from satclip.data.batches.augment import BLUR, MOST_PIXELS, Augmentation, jitter
+from satclip.data.geotiff.bands import ABSENT
+from satclip.hashing import uniform
 from satclip.sphere import great_circle_km
 
 IDS = torch.arange(64)
@@ -165,7 +165,7 @@ def test_what_does_not_belong_together_is_no_batch() -> None:
 def test_the_compiled_loop_gives_the_same_bits_as_torch(
     monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, options: dict[str, object], size: int
 ) -> None:
-    pytest.importorskip("satclip.data.kernels", exc_type=ImportError)
+    pytest.importorskip("satclip.data.geotiff.kernel", exc_type=ImportError)
     highest = torch.iinfo(dtype).max
     raw = torch.randint(0, highest, (33, 3, 9, 11), generator=torch.Generator().manual_seed(0)).to(dtype)
     augmentation = Augmentation([2, ABSENT, 0], size, **{"scale": 1.0, "blur_sigma": None, "flips": False, **options})

@@ -12,10 +12,10 @@ import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
 
-from satclip.data.bad import BadPatches
+from satclip.data.batches.bad_patches import BadPatches
 from satclip.data.datamodule import S2DataModule
-from satclip.data.index import write_index
-from satclip.data.shards import write_shard
+from satclip.data.sources.index_csv import write_index
+from satclip.data.sources.shards import write_shard
 
 Encode = Callable[..., bytes]
 BROKEN = {5: "unreadable", 6: "empty", 20: "bands", 21: "size", 33: "dtype", 40: "missing"}

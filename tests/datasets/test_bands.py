@@ -1,6 +1,6 @@
 import pytest
 
-from satclip.data.bands import ABSENT, SENTINEL2, SENTINEL2_L2A, Bands, choose_bands
+from satclip.data.geotiff.bands import ABSENT, SENTINEL2, SENTINEL2_L2A, Bands, choose_bands
 
 
 def test_b10_stands_between_b09_and_b11_and_is_the_only_band_that_may_be_absent() -> None:

@@ -12,8 +12,8 @@ import rasterio
 import torch
 from rasterio.io import MemoryFile
 
-from satclip.data import blue_marble
-from satclip.data.blue_marble import (
+from satclip.data.prepare import blue_marble
+from satclip.data.prepare.blue_marble import (
     Recipe,
     between,
     cut,
@@ -23,8 +23,8 @@ from satclip.data.blue_marble import (
     load_picture,
     write_blue_marble,
 )
-from satclip.data.index import read_index
-from satclip.data.shards import Shards
+from satclip.data.sources.index_csv import read_index
+from satclip.data.sources.shards import Shards
 
 SMALL = Recipe(places=60, patch_size=16, kilometres_per_pixel=7.4)
 
@@ -135,7 +135,7 @@ def test_a_killed_write_leaves_nothing_that_looks_finished_and_the_next_clears_u
     root = tmp_path / "data"
     program = f"""
 from pathlib import Path
-from satclip.data.blue_marble import Recipe, write_blue_marble
+from satclip.data.prepare.blue_marble import Recipe, write_blue_marble
 write_blue_marble(Path({str(root)!r}), Recipe(places=400_000, patch_size=16, kilometres_per_pixel=7.4))
 """
     process = subprocess.Popen([sys.executable, "-c", program])

@@ -16,12 +16,12 @@ from rasterio.transform import Affine
 from torch import Tensor
 
 from satclip.data.blue_marble_datamodule import BlueMarbleDataModule
-from satclip.data.buffer import meets
 from satclip.data.datamodule import S2DataModule
-from satclip.data.division import check_same_split
-from satclip.data.footprint import footprint_km
-from satclip.data.index import write_index
-from satclip.data.shards import write_shard
+from satclip.data.sources.index_csv import write_index
+from satclip.data.sources.shards import write_shard
+from satclip.data.split.buffer import meets
+from satclip.data.split.division import check_same_split
+from satclip.data.split.footprint import footprint_km
 from satclip.sphere import great_circle_km, uniform_on_sphere
 
 Encode = Callable[..., bytes]

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from satclip.data import hub, web
-from satclip.data.blue_marble import Recipe, write_blue_marble
-from satclip.data.hub import check_file_name, hub_shards
-from satclip.data.remote import CachedShards
-from satclip.data.shards import INDEX_SUFFIX, Shards, members, write_shard
-from satclip.data.source import Whereabouts
-from satclip.data.table import place_patches
-from satclip.data.transport import opened
+from satclip.data.prepare.blue_marble import Recipe, write_blue_marble
+from satclip.data.sources import huggingface, web
+from satclip.data.sources.cached_shards import CachedShards
+from satclip.data.sources.download import opened
+from satclip.data.sources.huggingface import check_file_name, hub_shards
+from satclip.data.sources.locate import Whereabouts
+from satclip.data.sources.places import place_patches
+from satclip.data.sources.shards import INDEX_SUFFIX, Shards, members, write_shard
 
 MakeShards = Callable[..., Path]
 Encode = Callable[..., bytes]
@@ -53,7 +53,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> type[Api]:
         pass
 
     monkeypatch.setattr("huggingface_hub.HfApi", Mine)
-    monkeypatch.setattr(hub, "require_hub", lambda: None)
+    monkeypatch.setattr(huggingface, "require_hub", lambda: None)
     return Mine
 
 

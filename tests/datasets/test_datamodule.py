@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from satclip.data.batches.loader import Loader
+from satclip.data.batches.order import TrainBatches, ValidationBatches, sizes_of
 from satclip.data.blue_marble_datamodule import BlueMarbleDataModule
 from satclip.data.datamodule import S2DataModule
-from satclip.data.index import read_index, write_index
-from satclip.data.loader import Loader
-from satclip.data.order import TrainBatches, ValidationBatches, sizes_of
-from satclip.data.rewrite import Rewriting
-from satclip.data.rewrite import rewrite as rewrite_shards
-from satclip.data.shards import Shards, write_shard
+from satclip.data.prepare.rewrite_shards import Rewriting
+from satclip.data.prepare.rewrite_shards import rewrite as rewrite_shards
+from satclip.data.sources.index_csv import read_index, write_index
+from satclip.data.sources.shards import Shards, write_shard
 
 MakeShards = Callable[..., Path]
 Encode = Callable[..., bytes]
@@ -151,8 +151,10 @@ def test_a_start_reads_no_shard(make_shards: MakeShards, monkeypatch: pytest.Mon
     root = make_shards([3] * 20)
     reads: list[int] = []
     read = Shards.read
-    monkeypatch.setattr("satclip.data.shards.Shards.read", lambda self, row: reads.append(row) or read(self, row))
-    monkeypatch.setattr("satclip.data.shards.scan", None)
+    monkeypatch.setattr(
+        "satclip.data.sources.shards.Shards.read", lambda self, row: reads.append(row) or read(self, row)
+    )
+    monkeypatch.setattr("satclip.data.sources.shards.scan", None)
     next(iter(module(root).train_dataloader()))
     assert len(reads) <= 8 + 6  # a few to learn the form, then the first batch
 

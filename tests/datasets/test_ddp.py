@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from satclip.data.datamodule import S2DataModule
-from satclip.data.rewrite import Rewriting, rewrite
-from satclip.data.shards import Shards, write_shard
-from satclip.data.source import Streamed, Whereabouts
-from satclip.data.table import place_patches
+from satclip.data.prepare.rewrite_shards import Rewriting, rewrite
+from satclip.data.sources.locate import Streamed, Whereabouts
+from satclip.data.sources.places import place_patches
+from satclip.data.sources.shards import Shards, write_shard
 
 PROGRAM = """
 import json, sys, warnings

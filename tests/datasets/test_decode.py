@@ -10,9 +10,9 @@ import pytest
 import rasterio
 from rasterio.crs import CRS
 
-from satclip.data import strips
-from satclip.data.decode import BadPatchError, decode, decoding
-from satclip.data.strips import BITS, HEIGHT, NO_DATA, PREDICTOR, SAMPLES, SIZES, WIDTH, find_strips
+from satclip.data.geotiff.decode import BadPatchError, decode, decoding
+from satclip.data.geotiff.pixels import zstd_strips
+from satclip.data.geotiff.zstd_strips import BITS, HEIGHT, NO_DATA, PREDICTOR, SAMPLES, SIZES, WIDTH, find_strips
 
 Encode = Callable[..., bytes]
 
@@ -100,7 +100,7 @@ SHARDS = {"compress": "zstd", "predictor": 2, "interleave": "band"}
 
 @pytest.fixture
 def without_tools(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strips, "_tools", lambda: None)
+    monkeypatch.setattr(zstd_strips, "_tools", lambda: None)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -244,7 +244,7 @@ def test_a_band_that_lies_about_its_length_is_unreadable(encode: Encode, claimed
 def test_odd_sizes_come_back_as_gdal_reads_them(encode: Encode, shape: tuple[int, int, int], dtype: type) -> None:
     pixels = np.random.default_rng(0).integers(1, np.iinfo(dtype).max, shape).astype(dtype)
     data = encode(pixels, **SHARDS, blockysize=shape[1])
-    assert strips._tools() is None or find_strips(data) is not None
+    assert zstd_strips._tools() is None or find_strips(data) is not None
     np.testing.assert_array_equal(decode(data, bands=shape[0]), pixels)
     with rasterio.MemoryFile(data) as file, file.open() as source:
         np.testing.assert_array_equal(source.read(), pixels)
@@ -277,7 +277,7 @@ def test_where_nothing_can_be_kept_the_loops_are_compiled_all_the_same() -> None
     pytest.importorskip("numba")
     program = (
         "import numba.core.caching as c; c.CacheImpl._locator_classes = []\n"
-        "import numpy as np; from satclip.data.kernels import undo_differences\n"
+        "import numpy as np; from satclip.data.geotiff.kernel import undo_differences\n"
         "out = np.empty((1, 3), np.uint8)\n"
         "undo_differences(np.array([[250, 5, 1]], np.uint8), out); print(out.tolist())"
     )

@@ -13,11 +13,11 @@ from PIL import Image
 from rasterio.crs import CRS
 from rasterio.warp import transform
 
-from satclip.data.doctor import Report, check
-from satclip.data.index import read_index, write_index
-from satclip.data.rewrite import Rewriting, rewrite
-from satclip.data.shards import Shards, write_shard
-from satclip.data.source import Whereabouts
+from satclip.data.prepare.check import Report, check
+from satclip.data.prepare.rewrite_shards import Rewriting, rewrite
+from satclip.data.sources.index_csv import read_index, write_index
+from satclip.data.sources.locate import Whereabouts
+from satclip.data.sources.shards import Shards, write_shard
 
 Encode = Callable[..., bytes]
 BANDS = ["a", "b", "c"]
@@ -147,7 +147,7 @@ def test_patches_without_a_place_are_named(tmp_path: Path, encode: Encode) -> No
 
 
 def test_the_older_mirror_is_recognised(tmp_path: Path, encode: Encode, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("satclip.data.doctor.OLD_MIRROR", COUNT)
+    monkeypatch.setattr("satclip.data.prepare.check.OLD_MIRROR", COUNT)
     report, _, _ = check(build(tmp_path / "good", encode), BANDS, 1)
     assert any("older mirror of S2-100K" in line for line in report.lines())
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from satclip.data import atomic
-from satclip.data.atomic import atomic_file, atomic_folder, locked, move
-from satclip.data.remote import CachedShards
-from satclip.data.shards import Shards
+from satclip import files
+from satclip.data.sources.cached_shards import CachedShards
+from satclip.data.sources.shards import Shards
+from satclip.files import atomic_file, atomic_folder, locked, move
 
 MakeShards = Callable[..., Path]
 CODES = [errno.ENOSYS, errno.ENOTSUP, errno.EINVAL, errno.ENOLCK]
@@ -23,7 +23,7 @@ CODES = [errno.ENOSYS, errno.ENOTSUP, errno.EINVAL, errno.ENOLCK]
 
 @pytest.fixture(autouse=True)
 def _not_warned_yet() -> None:
-    atomic._warn_once.cache_clear()
+    files._warn_once.cache_clear()
 
 
 def failing(code: int) -> Callable[..., None]:
@@ -84,7 +84,7 @@ def test_threads_never_hold_a_file_together(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_child_that_was_forked_while_a_thread_held_a_lock_gets_it(tmp_path: Path) -> None:
-    with atomic._threads[tmp_path / ".a.tar.lock"]:
+    with files._threads[tmp_path / ".a.tar.lock"]:
         child = os.fork()
         if child == 0:
             with locked(tmp_path / "a.tar"):

@@ -17,10 +17,10 @@ from rasterio.crs import CRS
 from rasterio.io import MemoryFile
 from rasterio.warp import transform
 
-from satclip.data.doctor import check
-from satclip.data.footprints import DEGREE_KM, overlap
-from satclip.data.index import write_index
-from satclip.data.table import Split
+from satclip.data.prepare.check import check
+from satclip.data.sources.index_csv import write_index
+from satclip.data.split.overlap import DEGREE_KM, overlap
+from satclip.data.split.rule import Split
 
 Encode = Callable[..., bytes]
 BANDS = ["a", "b", "c"]

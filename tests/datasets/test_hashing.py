@@ -1,6 +1,6 @@
 import torch
 
-from satclip.data.hashing import hashed, shuffled, text_keys, uniform
+from satclip.hashing import hashed, shuffled, text_keys, uniform
 
 
 def test_the_hash_is_the_finaliser_of_splitmix64() -> None:

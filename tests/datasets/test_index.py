@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from satclip.data.index import join, read_index, write_index
+from satclip.data.sources.index_csv import join, read_index, write_index
 
 
 def write(path: Path, text: str) -> Path:

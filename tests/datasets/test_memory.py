@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from satclip.data import memory
-from satclip.data.loader import Loader
-from satclip.data.memory import PIECES, SPARE, Returns, batch_memory
+from satclip.data.batches import batch_memory as memory
+from satclip.data.batches.batch_memory import PIECES, SPARE, Returns, batch_memory
+from satclip.data.batches.loader import Loader
 
 SHAPE = (3, 5, 64, 64)
 COUNT = 40  # batches
@@ -189,5 +189,5 @@ def test_a_small_shared_memory_is_never_overdrawn_and_the_batches_come_all_the_s
 
 def test_where_shared_memory_cannot_be_measured_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "SHARED", "/nowhere/shm")
-    assert memory.shared_room() == float("inf")
+    assert batch_memory.shared_room() == float("inf")
     assert all(batch["shared"] for batch, _ in zip(Loader(OfPatches(), [[0]] * 3, 1), range(3), strict=False))

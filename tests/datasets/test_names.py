@@ -12,21 +12,21 @@ import numpy as np
 import pytest
 import torch
 
+from satclip.data.batches.loader import Plan
+from satclip.data.batches.patches import Form
+from satclip.data.batches.streamed import Stream, patches_of
 from satclip.data.datamodule import S2DataModule
-from satclip.data.decode import decode
-from satclip.data.doctor import check
-from satclip.data.folder import Folder
-from satclip.data.index import Index, join, read_index
-from satclip.data.loader import Plan
-from satclip.data.names import is_patch, patch_name, shortest
-from satclip.data.patches import Form
-from satclip.data.remote import CachedShards
-from satclip.data.rewrite import Rewriting, rewrite
-from satclip.data.shards import Shards
-from satclip.data.source import Whereabouts
-from satclip.data.split import random_split
-from satclip.data.stream import Stream, patches_of
-from satclip.data.table import place_patches
+from satclip.data.geotiff.decode import decode
+from satclip.data.prepare.check import check
+from satclip.data.prepare.rewrite_shards import Rewriting, rewrite
+from satclip.data.sources.cached_shards import CachedShards
+from satclip.data.sources.folder import Folder
+from satclip.data.sources.index_csv import Index, join, read_index
+from satclip.data.sources.locate import Whereabouts
+from satclip.data.sources.names import is_patch, patch_name, shortest
+from satclip.data.sources.places import place_patches
+from satclip.data.sources.shards import Shards
+from satclip.data.split.rule import random_split
 
 Encode = Callable[..., bytes]
 DECOMPOSED = unicodedata.normalize("NFD", "köln.tif")

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
-from satclip.data import transfer
+from satclip.data.batches import transfer
 from satclip.data.datamodule import S2DataModule
 from satclip.sphere import angle_dtype
 

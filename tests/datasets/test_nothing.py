@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from satclip.data import rewrite as rewriting
 from satclip.data.datamodule import S2DataModule
-from satclip.data.doctor import check
-from satclip.data.rewrite import Rewriting, rewrite
-from satclip.data.shards import Shards, write_shard
-from satclip.data.source import Whereabouts
-from satclip.data.table import place_patches
+from satclip.data.prepare import rewrite_shards as rewriting
+from satclip.data.prepare.check import check
+from satclip.data.prepare.rewrite_shards import Rewriting, rewrite
+from satclip.data.sources.locate import Whereabouts
+from satclip.data.sources.places import place_patches
+from satclip.data.sources.shards import Shards, write_shard
 
 Encode = Callable[..., bytes]
 BANDS = ["a", "b", "c"]

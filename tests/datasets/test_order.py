@@ -4,7 +4,7 @@ from itertools import chain, pairwise
 import pytest
 import torch
 
-from satclip.data.order import TrainBatches, ValidationBatches, epoch_order, sizes_of
+from satclip.data.batches.order import TrainBatches, ValidationBatches, epoch_order, sizes_of
 
 SIZES = (7, 30, 1, 12, 0, 25)  # 75 samples in unequal shards
 

@@ -12,9 +12,9 @@ from rasterio.enums import ColorInterp
 from rasterio.io import MemoryFile
 from rasterio.shutil import copy
 
-from satclip.data.decode import BadPatchError, decode
-from satclip.data.examine import examine
-from satclip.data.rewrite import recompressed, same_patch
+from satclip.data.geotiff.decode import BadPatchError, decode
+from satclip.data.prepare.examine import examine
+from satclip.data.prepare.rewrite_shards import recompressed, same_patch
 
 Encode = Callable[..., bytes]
 TYPES = ["uint8", "uint16", "int16", "float32"]

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from satclip.data import web
+from satclip.data.batches.loader import Plan
 from satclip.data.datamodule import S2DataModule
-from satclip.data.loader import Plan
-from satclip.data.remote import CachedShards
-from satclip.data.shards import INDEX_SUFFIX, Shards
-from satclip.data.source import Whereabouts
-from satclip.data.transport import Command, fetch, opened
-from satclip.data.web import fetch_part
+from satclip.data.sources import web
+from satclip.data.sources.cached_shards import CachedShards
+from satclip.data.sources.download import Command, fetch, opened
+from satclip.data.sources.locate import Whereabouts
+from satclip.data.sources.shards import INDEX_SUFFIX, Shards
+from satclip.data.sources.web import fetch_part
 
 MakeShards = Callable[..., Path]
 SIZES = (9, 11, 3, 17)

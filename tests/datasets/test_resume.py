@@ -13,9 +13,9 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from satclip.data.batches.position import resumed
 from satclip.data.datamodule import S2DataModule
-from satclip.data.resume import resumed
-from satclip.data.shards import Shards
+from satclip.data.sources.shards import Shards
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*does not have many workers"),

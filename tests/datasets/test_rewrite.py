@@ -14,14 +14,14 @@ import rasterio
 import torch
 from rasterio.io import MemoryFile
 
-from satclip.data import rewrite as rewriting
-from satclip.data.atomic import HOST
 from satclip.data.datamodule import S2DataModule
-from satclip.data.index import read_index
-from satclip.data.rewrite import Rewriting, recompressed, rewrite, same_patch
-from satclip.data.shards import Shards
-from satclip.data.source import Whereabouts
-from satclip.data.split import block_split
+from satclip.data.prepare import rewrite_shards as rewriting
+from satclip.data.prepare.rewrite_shards import Rewriting, recompressed, rewrite, same_patch
+from satclip.data.sources.index_csv import read_index
+from satclip.data.sources.locate import Whereabouts
+from satclip.data.sources.shards import Shards
+from satclip.data.split.rule import block_split
+from satclip.files import HOST
 
 MakeShards = Callable[..., Path]
 Encode = Callable[..., bytes]

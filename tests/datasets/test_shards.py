@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import webdataset
 
-from satclip.data.shards import Members, Shards, members, scan, write_shard
-from satclip.data.source import Whereabouts
+from satclip.data.sources.locate import Whereabouts
+from satclip.data.sources.shards import Members, Shards, members, scan, write_shard
 
 SAMPLES = [("patch_1.tif", b"one", 10.5, -3.25), ("patch_2.tif", b"three", -180.0, 90.0)]
 
@@ -121,7 +121,7 @@ def test_a_root_without_patches_names_the_three_ways_out(tmp_path: Path) -> None
 
 
 def test_many_threads_read_from_more_shards_than_are_kept_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("satclip.data.shards.MOST_OPEN", 2)
+    monkeypatch.setattr("satclip.data.sources.shards.MOST_OPEN", 2)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     for number in range(20):

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from satclip.data.augment import Augmentation
+from satclip.data.batches.augment import Augmentation
+from satclip.data.batches.loader import Plan
+from satclip.data.batches.patches import Form
+from satclip.data.batches.streamed import collect_stream
 from satclip.data.datamodule import S2DataModule
-from satclip.data.decode import decode
-from satclip.data.index import read_index, write_index
-from satclip.data.loader import Plan
-from satclip.data.patches import Form
-from satclip.data.shards import write_shard
-from satclip.data.stream import collect_stream
+from satclip.data.geotiff.decode import decode
+from satclip.data.sources.index_csv import read_index, write_index
+from satclip.data.sources.shards import write_shard
 
 Encode = Callable[..., bytes]
 BANDS = ["a", "b", "c"]
@@ -122,7 +122,7 @@ def test_the_compiled_loop_and_torch_crop_alike_where_sizes_differ(monkeypatch: 
     augmentation = Augmentation((0, 1, 2), 6, 1.0)
     given: Any = (raw, torch.zeros(16, 2, dtype=torch.float64), torch.arange(16))
     one, _ = augmentation.train(*given, seed=1, epoch=2, sizes=sizes)
-    monkeypatch.setattr("satclip.data.augment._kernel", lambda: None)
+    monkeypatch.setattr("satclip.data.batches.augment._kernel", lambda: None)
     other, _ = augmentation.train(*given, seed=1, epoch=2, sizes=sizes)
     assert torch.equal(one, other)
     with pytest.raises(ValueError, match=r"cannot be cropped to dataset.image_size=6"):

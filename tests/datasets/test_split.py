@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from satclip.data.split import block_split, random_split
+from satclip.data.split.rule import block_split, random_split
 from satclip.sphere import block_ids, great_circle_km, uniform_on_sphere
 
 PLACES = uniform_on_sphere(8_000, torch.Generator().manual_seed(0))

@@ -17,17 +17,17 @@ import torch
 from hydra.utils import instantiate
 
 from satclip import load_location_encoder
-from satclip.data import transport, web
+from satclip.data.batches.streamed import patches_of
 from satclip.data.datamodule import S2DataModule
-from satclip.data.far_index import index_of
-from satclip.data.index import read_index
-from satclip.data.remote import CachedShards, local_name
-from satclip.data.rewrite import Rewriting, rewrite
-from satclip.data.shards import INDEX_SUFFIX, Shards, members, write_shard
-from satclip.data.source import Whereabouts, expanded
-from satclip.data.stream import patches_of
-from satclip.data.tar_index import MOST_BYTES, VERSION, members_of
-from satclip.data.transport import Command, fetch, opened
+from satclip.data.prepare.rewrite_shards import Rewriting, rewrite
+from satclip.data.sources import download, web
+from satclip.data.sources.cached_shards import CachedShards, local_name
+from satclip.data.sources.download import Command, fetch, opened
+from satclip.data.sources.far_index import index_of
+from satclip.data.sources.index_csv import read_index
+from satclip.data.sources.locate import Whereabouts, expanded
+from satclip.data.sources.shards import INDEX_SUFFIX, Shards, members, write_shard
+from satclip.data.sources.tar_index import MOST_BYTES, VERSION, members_of
 from satclip.vision.restore import described_tower
 
 MakeShards = Callable[..., Path]
@@ -344,7 +344,7 @@ def test_a_server_does_not_fill_the_disk(
 ) -> None:
     room = os.statvfs(tmp_path)
     monkeypatch.setattr(
-        transport.shutil, "disk_usage", lambda _: transport.shutil._ntuple_diskusage(room.f_blocks, 0, len(blob) - 1)
+        download.shutil, "disk_usage", lambda _: download.shutil._ntuple_diskusage(room.f_blocks, 0, len(blob) - 1)
     )
     with pytest.raises(OSError, match="the server announces 1024000 bytes where 1023999 have room"):
         fetch(f"{server.url}/blob", tmp_path / "here")

@@ -9,19 +9,19 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from satclip.data.augment import Augmentation
-from satclip.data.bad import BadPatches, log_counts
-from satclip.data.bands import SENTINEL2_L2A, choose_bands
-from satclip.data.collection import collect
-from satclip.data.division import check_same_split
-from satclip.data.loader import Loader, Plan, check_at_least
-from satclip.data.memory import Batch
-from satclip.data.protocol import PlacedPatches
-from satclip.data.resume import contents, resumed
-from satclip.data.source import Streamed, Whereabouts
-from satclip.data.stream import collect_stream
-from satclip.data.table import AUTO, Split
-from satclip.data.transfer import is_narrow, settled, to_narrow
+from satclip.data.batches.augment import Augmentation
+from satclip.data.batches.bad_patches import BadPatches, log_counts
+from satclip.data.batches.batch_memory import Batch
+from satclip.data.batches.indexed import collect
+from satclip.data.batches.loader import Loader, Plan, check_at_least
+from satclip.data.batches.position import contents, resumed
+from satclip.data.batches.protocol import PlacedPatches
+from satclip.data.batches.streamed import collect_stream
+from satclip.data.batches.transfer import is_narrow, settled, to_narrow
+from satclip.data.geotiff.bands import SENTINEL2_L2A, choose_bands
+from satclip.data.sources.locate import Streamed, Whereabouts
+from satclip.data.split.division import check_same_split
+from satclip.data.split.rule import AUTO, Split
 from satclip.lightning_internals import at_last_batch, enter_next_epoch, position
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class S2DataModule(L.LightningDataModule):
         urls: brace patterns of shards that lie elsewhere: files, http(s), s3, gs, or `pipe:` and a command.
         hub: a data set on the Hugging Face hub, for when `root` holds nothing.
         cache_gib: how much of shards that lie elsewhere is kept in `root/cache`; 0 streams them without keeping any,
-            and promises less (see `satclip.data.stream`).
+            and promises less (see `satclip.data.batches.streamed`).
         flips, rotate, blur_sigma, jitter_degrees: see `Augmentation`.
     """
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from satclip.harmonics.tables import HarmonicTables
 from satclip.harmonics.workspace import Workspace
-from satclip.optional import optional
+from satclip.optional_import import optional
 from satclip.sphere import unit_vectors
 
 try:

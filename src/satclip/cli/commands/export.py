@@ -46,7 +46,7 @@ def export(source: str, kind: str, output: Path, dtype: str | None) -> None:
 
     from satclip.cli.exports import FORMATS, TOLERANCE, difference
     from satclip.cli.models import open_encoder
-    from satclip.data.atomic import atomic_file, atomic_folder
+    from satclip.files import atomic_file, atomic_folder
 
     encoder = open_encoder(source, dtype=dtype if folder else dtype or "float32")
     atomic = atomic_folder if folder else atomic_file

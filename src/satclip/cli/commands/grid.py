@@ -54,7 +54,7 @@ def grid(
     from satclip.cli.progress import bar
     from satclip.cli.rasters import open_raster
     from satclip.cli.rasters.cells import Cells, slices
-    from satclip.data.atomic import atomic_file, atomic_folder
+    from satclip.files import atomic_file, atomic_folder
     from satclip.location.grid import encode_rows
 
     cells = Cells.covering(bounds, resolution)
