@@ -25,7 +25,7 @@ from satclip.data.geotiff.decode import decode, decoding
 from satclip.data.geotiff.pixels import BadPatchError
 from satclip.data.prepare.check import check
 from satclip.data.prepare.findings import Report
-from satclip.data.sources.locate import Source
+from satclip.data.sources.protocol import Source
 from satclip.data.split.rule import SPLITS, Split
 from satclip.hashing import shuffled
 from satclip.plots.projection import project

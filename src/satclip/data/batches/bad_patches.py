@@ -4,7 +4,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -12,7 +12,14 @@ from satclip import ranks
 
 log = logging.getLogger(__name__)
 NAMED = 10
-Complaint = tuple[str, str, str]  # patch name, cause, detail
+
+
+class BadPatch(NamedTuple):
+    """A patch that could not be used, and why."""
+
+    name: str
+    cause: str
+    detail: str
 
 
 class BadPatches:
@@ -29,10 +36,10 @@ class BadPatches:
     def __init__(self, limit: float, total: int) -> None:
         self.limit, self.total = limit, total
         self._found: dict[str, tuple[str, str]] = {}
-        self._own: list[Complaint] = []  # what the other processes have not been told
+        self._own: list[BadPatch] = []  # what the other processes have not been told
         self._summed_up = 0
 
-    def add(self, complaints: Iterable[Complaint]) -> None:
+    def add(self, complaints: Iterable[BadPatch]) -> None:
         """Take note of some more; a patch that comes again counts once.
 
         Raises:
@@ -42,7 +49,7 @@ class BadPatches:
             if name in self._found:
                 continue
             self._found[name] = cause, detail
-            self._own.append((name, cause, detail))
+            self._own.append(BadPatch(name, cause, detail))
             if len(self._found) <= NAMED:
                 log.warning("bad patch %s (%s): %s", name, cause, detail)
             elif len(self._found) == NAMED + 1:

@@ -58,7 +58,7 @@ def _give_back(memory: NDArray[np.uint8]) -> None:
 
 
 class _Worker:
-    """The pieces of shared memory of a worker process. It marks one as busy when it takes it; `Returns` clears that."""
+    """The pieces of shared memory of a worker process. It marks one as busy; `SharedBuffers` clears the mark."""
 
     def __init__(self) -> None:
         self.busy = torch.ones(PIECES, dtype=torch.bool)
@@ -103,7 +103,7 @@ def shared_room() -> float:
     return found.f_bavail * found.f_frsize
 
 
-class Returns:
+class SharedBuffers:
     """Tells the workers of a loader which batches the training process has let go of.
 
     Args:

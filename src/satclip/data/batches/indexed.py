@@ -13,12 +13,12 @@ from satclip.data.batches.bad_patches import in_words
 from satclip.data.batches.batch_memory import Batch
 from satclip.data.batches.loader import Loader, Plan
 from satclip.data.batches.order import TrainBatches, ValidationBatches, sizes_of
-from satclip.data.batches.patches import Form, MemoryPatches, Patches, decode_all, form_of
+from satclip.data.batches.patches import MemoryPatches, Patches, PatchFormat, decode_all, form_of
 from satclip.data.geotiff.bands import Bands
 from satclip.data.geotiff.decode import decoding
 from satclip.data.sources.cached_shards import CachedShards, LookAhead
-from satclip.data.sources.locate import Source
 from satclip.data.sources.places import complain, place_patches
+from satclip.data.sources.protocol import Source
 from satclip.data.split.division import Division, divide
 from satclip.data.split.footprint import footprint_km
 from satclip.data.split.rule import Split
@@ -29,7 +29,7 @@ PROBED = 8  # patches that are decoded at the start to learn what they look like
 
 
 @dataclass(frozen=True)
-class Collection:
+class IndexedPatches:
     """What a run reads.
 
     Attributes:
@@ -44,7 +44,7 @@ class Collection:
 
     source: Source
     lonlat: Tensor
-    form: Form
+    form: PatchFormat
     train_rows: Tensor
     val_rows: Tensor
     left_out: dict[str, int]
@@ -113,7 +113,7 @@ def collect(
     max_bad_fraction: float,
     keep_in_memory: bool,
     least: int = 1,
-) -> Collection:
+) -> IndexedPatches:
     """Find places, look at a few patches, decode all of them if they are to stay in memory, and split.
 
     Patches of fewer than `least` pixels either way are bad.
@@ -145,7 +145,7 @@ def collect(
         pixels=max(form.size),
     )
     left_out["buffer"] = division.buffered
-    found = Collection(
+    found = IndexedPatches(
         source, table.lonlat, form, rows[division.train], rows[division.validation], dict(left_out), division, memory
     )
     log.info("%s: %d patches to train on, %d to validate", root, len(found.train_rows), len(found.val_rows))

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from satclip.data.batches.batch_memory import Batch, Returns
+from satclip.data.batches.batch_memory import Batch, SharedBuffers
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Loader(DataLoader[Batch]):
     """
 
     def __init__(self, dataset: Dataset[Batch], batches: Sampler[list[int]] | None, workers: int) -> None:
-        self.returns = Returns(workers)
+        self.returns = SharedBuffers(workers)
         mark: Any = self.returns.mark  # a batch, where DataLoader would have a list of samples
         super().__init__(
             dataset,

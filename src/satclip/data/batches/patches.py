@@ -14,19 +14,19 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from satclip import ranks
-from satclip.data.batches.bad_patches import Complaint
+from satclip.data.batches.bad_patches import BadPatch
 from satclip.data.batches.batch_memory import Batch, batch_memory
 from satclip.data.geotiff.bands import Bands
 from satclip.data.geotiff.decode import decode, decoding
 from satclip.data.geotiff.pixels import Array, BadPatchError
-from satclip.data.sources.locate import Source
+from satclip.data.sources.protocol import Source
 
 log = logging.getLogger(__name__)
 CHUNK = 256  # patches that a thread decodes at a time
 
 
 @dataclass(frozen=True)
-class Form:
+class PatchFormat:
     """What every patch must look like.
 
     Attributes:
@@ -68,19 +68,19 @@ class Form:
         return {"size": torch.tensor(sizes)} if any(size != self.size for size in sizes) else {}
 
 
-def form_of(patches: Iterable[bytes], names: Sequence[str], bands: Bands, least: int = 1) -> Form:
+def form_of(patches: Iterable[bytes], names: Sequence[str], bands: Bands, least: int = 1) -> PatchFormat:
     """The form of most of those GeoTIFFs that have `least` pixels both ways.
 
     Raises:
         ValueError: none of them can be used; says why of each.
     """
-    forms, complaints = Counter[Form](), []
+    forms, complaints = Counter[PatchFormat](), []
     with decoding():
         for data, name in zip(patches, names, strict=True):
             try:
                 pixels = decode(data, bands=bands.held, read=bands.read, least=least)
                 size = (pixels.shape[1], pixels.shape[2])
-                forms[Form(bands.held, bands.read, size, str(pixels.dtype), least)] += 1
+                forms[PatchFormat(bands.held, bands.read, size, str(pixels.dtype), least)] += 1
             except BadPatchError as error:
                 complaints.append(f"{name}: {error}")
     if not forms:
@@ -96,9 +96,9 @@ def form_of(patches: Iterable[bytes], names: Sequence[str], bands: Bands, least:
 class Patches(Dataset[Batch]):
     """Batches by row numbers: {"image" [B, K, H, W] as in the files, "lonlat" float64 [B, 2], "id" int64 [B], "bad"}.
 
-    "size" int64 [B, 2] is there too where some are smaller than [H, W]; see `Form`. "bad" lists (patch name, cause,
-    detail) of what could not be used. In training the next usable training patch of the source's order stands in, so
-    that a batch keeps its size on every process; in validation a bad patch is skipped.
+    "size" int64 [B, 2] is there too where some are smaller than [H, W]; see `PatchFormat`. "bad" lists each
+    `BadPatch`, of what could not be used. In training the next usable training patch of the source's order stands in,
+    so that a batch keeps its size on every process; in validation a bad patch is skipped.
 
     Args:
         source: where the bytes are.
@@ -108,7 +108,7 @@ class Patches(Dataset[Batch]):
         replace: whether the next patch stands in for a bad one.
     """
 
-    def __init__(self, source: Source, lonlat: Tensor, form: Form, rows: Tensor, *, replace: bool) -> None:
+    def __init__(self, source: Source, lonlat: Tensor, form: PatchFormat, rows: Tensor, *, replace: bool) -> None:
         self.source, self.lonlat, self.form, self.rows, self.replace = source, lonlat, form, rows, replace
 
     def __len__(self) -> int:
@@ -119,14 +119,14 @@ class Patches(Dataset[Batch]):
         pixels: Array = images.numpy()
         used: list[int] = []
         sizes: list[tuple[int, int]] = []
-        bad: list[tuple[str, str, str]] = []
+        bad: list[BadPatch] = []
         with decoding():
             for row in rows:
                 for candidate in self._candidates(row):
                     try:
                         sizes.append(self.form.decode(self.source.read(candidate), pixels[len(used)]))
                     except BadPatchError as error:
-                        bad.append((self.source.names[candidate], error.cause, str(error)))
+                        bad.append(BadPatch(self.source.names[candidate], error.cause, str(error)))
                     else:
                         used.append(candidate)
                         break
@@ -171,8 +171,8 @@ class MemoryPatches(Dataset[Batch]):
 
 
 def decode_all(
-    source: Source, form: Form, rows: Tensor, lonlat: Tensor
-) -> tuple[MemoryPatches, Tensor, list[Complaint]]:
+    source: Source, form: PatchFormat, rows: Tensor, lonlat: Tensor
+) -> tuple[MemoryPatches, Tensor, list[BadPatch]]:
     """Every patch of `rows`, with their places by row of the source: (them, their rows int64 [M], the bad ones).
 
     Raises:
@@ -189,7 +189,7 @@ def decode_all(
 
     sizes = np.zeros((len(rows), 2), np.int64)
 
-    def decode_chunk(first: int) -> tuple[list[int], list[Complaint]]:
+    def decode_chunk(first: int) -> tuple[list[int], list[BadPatch]]:
         good, bad = [], []
         with decoding():
             for position, row in enumerate(rows[first : first + CHUNK].tolist(), first):
@@ -197,7 +197,7 @@ def decode_all(
                     sizes[position] = form.decode(source.read(row), images[position])
                     good.append(position)
                 except BadPatchError as error:
-                    bad.append((source.names[row], error.cause, str(error)))
+                    bad.append(BadPatch(source.names[row], error.cause, str(error)))
         return good, bad
 
     chunks = range(0, len(rows), CHUNK)

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from satclip.data.batches.bad_patches import Complaint
+from satclip.data.batches.bad_patches import BadPatch
 from satclip.data.batches.batch_memory import Batch
 from satclip.data.batches.loader import Loader, Plan
 from satclip.data.batches.order import check_batch_size, part
-from satclip.data.batches.patches import Form, form_of
+from satclip.data.batches.patches import PatchFormat, form_of
 from satclip.data.geotiff.bands import Bands
 from satclip.data.geotiff.decode import decoding
 from satclip.data.geotiff.pixels import BadPatchError
@@ -54,7 +54,7 @@ class Stream(IterableDataset[Batch]):
     """
 
     def __init__(
-        self, urls: Sequence[str], index: Index, rows: Tensor, form: Form, plan: Plan, *, shuffle: bool
+        self, urls: Sequence[str], index: Index, rows: Tensor, form: PatchFormat, plan: Plan, *, shuffle: bool
     ) -> None:
         self.urls, self.lonlat, self.form, self.plan, self.shuffle = list(urls), index.lonlat, form, plan, shuffle
         self.names = index.names
@@ -88,7 +88,7 @@ class Stream(IterableDataset[Batch]):
         sizes: list[tuple[int, int]] = []
         images = self.form.batch(self.batch_size)
         pixels = images.numpy()
-        bad: list[Complaint] = []
+        bad: list[BadPatch] = []
         with decoding():
             while len(rows) < self.batch_size:
                 row, data = next(samples)
@@ -96,7 +96,7 @@ class Stream(IterableDataset[Batch]):
                     sizes.append(self.form.decode(data, pixels[len(rows)]))
                     rows.append(row)
                 except BadPatchError as error:
-                    bad.append((self.names[row], error.cause, str(error)))
+                    bad.append(BadPatch(self.names[row], error.cause, str(error)))
                     if len(bad) > 100 * self.batch_size:
                         raise OSError(f"{len(bad)} bad patches and {len(rows)} good ones, the last: {error}") from None
         ids = torch.tensor(rows)
@@ -171,12 +171,12 @@ def patches_of(url: str) -> Iterator[tuple[str, bytes]]:
 
 
 @dataclass(frozen=True)
-class StreamCollection:
-    """What a run reads, when nothing of it is stored; see `Collection`."""
+class StreamedPatches:
+    """What a run reads, when nothing of it is stored; see `IndexedPatches`."""
 
     urls: Sequence[str]
     index: Index
-    form: Form
+    form: PatchFormat
     train_rows: Tensor
     val_rows: Tensor
     left_out: dict[str, int]  # by the buffer; what is bad nobody knows before the stream has been through
@@ -211,9 +211,7 @@ class StreamCollection:
         return next(iter(Stream(self.urls, self.index, self.val_rows, self.form, plan, shuffle=False)))
 
 
-def collect_stream(
-    urls: Sequence[str], index: Index, *, bands: Bands, split: Split, least: int = 1
-) -> StreamCollection:
+def collect_stream(urls: Sequence[str], index: Index, *, bands: Bands, split: Split, least: int = 1) -> StreamedPatches:
     """Look at the first patches of the stream and split the index.
 
     Raises:
@@ -242,4 +240,4 @@ def collect_stream(
         pixels=max(form.size),
     )
     left_out = {"buffer": division.buffered}
-    return StreamCollection(urls, index, form, division.train, division.validation, left_out, division)
+    return StreamedPatches(urls, index, form, division.train, division.validation, left_out, division)

@@ -21,8 +21,8 @@ from satclip.data.prepare.findings import Report
 from satclip.data.prepare.rewrite_shards import MANIFEST
 from satclip.data.sources.folder import Folder, has_patches
 from satclip.data.sources.index_csv import INDEX, Index, join, read_index
-from satclip.data.sources.locate import Source
 from satclip.data.sources.places import OLD_MIRROR
+from satclip.data.sources.protocol import Source
 from satclip.data.sources.shards import Shards, members, tars_in
 from satclip.data.sources.tar_index import INDEX_SUFFIX, Members, scan
 from satclip.data.split.overlap import overlap

@@ -17,7 +17,7 @@ from rasterio.io import MemoryFile
 from rich.progress import Progress
 from torch import Tensor
 
-from satclip.data.batches.bad_patches import Complaint
+from satclip.data.batches.bad_patches import BadPatch
 from satclip.data.geotiff.decode import LEAST_HELD, decoding, plainly, share_held
 from satclip.data.geotiff.pixels import (
     Array,
@@ -29,8 +29,8 @@ from satclip.data.geotiff.pixels import (
     read_pixels,
 )
 from satclip.data.sources.index_csv import INDEX, write_index
-from satclip.data.sources.locate import Source
 from satclip.data.sources.places import complain
+from satclip.data.sources.protocol import Source
 from satclip.data.sources.shards import TRAIN, VALIDATION, members, write_shard
 from satclip.data.sources.tar_index import INDEX_SUFFIX, scan
 from satclip.files import atomic_file, clear_leftovers, move
@@ -95,14 +95,15 @@ def rewrite(
     files = hashlib.sha256("\n".join((*names, source.state())).encode()).hexdigest()
     _begin(part, {**asdict(how), "patches": files})
     shards: list[dict[str, Any]] = []
-    left_out: list[Complaint] = []
+    left_out: list[BadPatch] = []
     with Progress(transient=True) as progress, ThreadPoolExecutor(threads) as pool:
         bar = progress.add_task("Writing shards", total=len(rows))
         for path, inside in _division(rows, held_out, part, how):
             if not path.exists():
                 _write(source, lonlat, inside, path, how, pool)
             kept = set(members(path).names)
-            left_out += [(source.names[row], "unreadable", "") for row in inside if source.names[row] not in kept]
+            missing = {source.names[row] for row in inside} - kept
+            left_out += [BadPatch(name, "unreadable", "") for name in sorted(missing)]
             progress.advance(bar, len(inside))
             if kept:
                 shards.append(_described(path, len(kept)))

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from torch import Tensor
 from webdataset.shardlists import expand_urls
 
 from satclip.data.sources.cached_shards import CachedShards
@@ -16,35 +14,12 @@ from satclip.data.sources.far_index import fetched_copy
 from satclip.data.sources.folder import Folder, has_patches
 from satclip.data.sources.huggingface import hub_shards
 from satclip.data.sources.index_csv import INDEX, Index, read_index
+from satclip.data.sources.protocol import Source
 from satclip.data.sources.shards import Shards, tars_in
 from satclip.data.sources.web import is_http
 
 log = logging.getLogger(__name__)
 CACHE = "cache"
-
-
-class Source(Protocol):
-    """Patches by row number.
-
-    Attributes:
-        names: file names, by row.
-        lonlat: places that lie beside the patches, float64 [N, 2] in degrees, NaN where there are none.
-        shard_sizes: how many rows lie together, in order; the unit of shuffling.
-        held_out: rows that were put aside for validation when the shards were written, bool [N].
-        index: the index.csv that was fetched with them, for where the data set's folder holds none.
-    """
-
-    held_out: Tensor
-    names: list[str]
-    lonlat: Tensor
-    shard_sizes: list[int]
-    index: Path | None
-
-    def read(self, row: int) -> bytes:
-        """The GeoTIFF of one row."""
-
-    def state(self) -> str:
-        """A text that changes when the patches do."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +31,7 @@ class Streamed:
 
 
 @dataclass(frozen=True)
-class Whereabouts:
+class DataLocation:
     """Where to look for patches, in this order: `urls`, shards or images in `root`, the hub.
 
     Attributes:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from satclip.data.sources.index_csv import INDEX, join, read_index
-from satclip.data.sources.locate import Source
+from satclip.data.sources.protocol import Source
 from satclip.sphere import bad_lonlat
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from satclip.data.sources import huggingface, web
 from satclip.data.sources.cached_shards import CachedShards
 from satclip.data.sources.download import opened
 from satclip.data.sources.huggingface import check_file_name, hub_shards
-from satclip.data.sources.locate import Whereabouts
+from satclip.data.sources.locate import DataLocation
 from satclip.data.sources.places import place_patches
 from satclip.data.sources.shards import INDEX_SUFFIX, Shards, members, write_shard
 
@@ -194,16 +194,16 @@ def test_an_index_that_was_fetched_with_one_data_set_is_not_used_for_another(
                 "\n".join(text[:1] + [f"1,2,patch_{n}.tif" for n in range(11)])
             )
         moved = [url.replace("/shard", f"/{name}/shard") for url in urls]
-        source = Whereabouts(root, moved, cache_gib=1.0).find()
+        source = DataLocation(root, moved, cache_gib=1.0).find()
         source.lonlat[:] = torch.nan  # as the hub's shards, which carry no places
-        index = Whereabouts(root, moved, cache_gib=1.0)._index(moved[0], True)
+        index = DataLocation(root, moved, cache_gib=1.0)._index(moved[0], True)
         source.index = index
         places.append(place_patches(source, root, 0.0).lonlat)
     assert not torch.equal(*places)
     assert places[1].unique(dim=0).tolist() == [[2.0, 1.0]]
     assert not (root / "index.csv").exists()
     (server.root / "two" / "index.csv").write_text("lat,lon,fn\n" + "\n".join(f"3,4,patch_{n}.tif" for n in range(11)))
-    source.index = Whereabouts(root, moved, cache_gib=1.0)._index(moved[0], True)
+    source.index = DataLocation(root, moved, cache_gib=1.0)._index(moved[0], True)
     assert place_patches(source, root, 0.0).lonlat.unique(dim=0).tolist() == [[4.0, 3.0]]
 
 

@@ -25,7 +25,7 @@ from satclip.data.sources.cached_shards import CachedShards, local_name
 from satclip.data.sources.download import Command, fetch, opened
 from satclip.data.sources.far_index import index_of
 from satclip.data.sources.index_csv import read_index
-from satclip.data.sources.locate import Whereabouts, expanded
+from satclip.data.sources.locate import DataLocation, expanded
 from satclip.data.sources.shards import INDEX_SUFFIX, Shards, members, write_shard
 from satclip.data.sources.tar_index import MOST_BYTES, VERSION, members_of
 from satclip.vision.restore import described_tower
@@ -109,7 +109,7 @@ def test_no_file_of_a_data_set_runs_a_command(
         (root / "cache" / "hub.json").write_text(json.dumps(kept))
         for cache in (0.0, 1.0):
             with pytest.raises(FileNotFoundError, match="does not answer"):
-                Whereabouts(root, hub="me/x", cache_gib=cache).find()
+                DataLocation(root, hub="me/x", cache_gib=cache).find()
     # An index beside a shard on a server, and one in the cache, that name commands where names and addresses could be.
     local = make_shards((5,))
     shard = server.root / "a.tar"

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from satclip.data.batches import batch_memory as memory
-from satclip.data.batches.batch_memory import PIECES, SPARE, Returns, batch_memory
+from satclip.data.batches.batch_memory import PIECES, SPARE, SharedBuffers, batch_memory
 from satclip.data.batches.loader import Loader
 
 SHAPE = (3, 5, 64, 64)
@@ -136,7 +136,7 @@ def test_an_iteration_that_was_broken_off_leaves_no_memory_taken() -> None:
 
 
 def test_what_was_copied_out_of_shared_memory_is_free_at_once() -> None:
-    returns = Returns(2)
+    returns = SharedBuffers(2)
     returns.busy[:] = True
     images = torch.ones(SHAPE)
     batch = returns.watch({"image": images, "memory": 5, "bad": []}, copied=True)

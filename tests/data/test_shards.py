@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import webdataset
 
-from satclip.data.sources.locate import Whereabouts
+from satclip.data.sources.locate import DataLocation
 from satclip.data.sources.shards import Members, Shards, members, scan, write_shard
 
 SAMPLES = [("patch_1.tif", b"one", 10.5, -3.25), ("patch_2.tif", b"three", -180.0, 90.0)]
@@ -115,7 +115,7 @@ def test_an_empty_shard_is_a_shard_of_nothing(tmp_path: Path) -> None:
 def test_a_root_without_patches_names_the_three_ways_out(tmp_path: Path) -> None:
     for root in (tmp_path, tmp_path / "missing"):
         with pytest.raises(FileNotFoundError) as caught:
-            Whereabouts(root).find()
+            DataLocation(root).find()
         for way in ("make data", "dataset=s2_folder dataset.root=", "experiment=blue_marble"):
             assert way in str(caught.value)
 
@@ -140,7 +140,7 @@ def test_many_threads_read_from_more_shards_than_are_kept_open(tmp_path: Path, m
 
 
 def test_files_stay_open_and_are_not_handed_to_other_processes(make_shards: Callable[..., Path]) -> None:
-    shards = Whereabouts(make_shards((3, 3))).find()
+    shards = DataLocation(make_shards((3, 3))).find()
     first = shards.read(4)
     copy = pickle.loads(pickle.dumps(shards))
     assert copy.read(4) == first

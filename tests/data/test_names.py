@@ -22,7 +22,7 @@ from satclip.data.prepare.rewrite_shards import Rewriting, rewrite
 from satclip.data.sources.cached_shards import CachedShards
 from satclip.data.sources.folder import Folder
 from satclip.data.sources.index_csv import Index, join, read_index
-from satclip.data.sources.locate import Whereabouts
+from satclip.data.sources.locate import DataLocation
 from satclip.data.sources.names import is_patch, patch_name, shortest
 from satclip.data.sources.places import place_patches
 from satclip.data.sources.shards import Shards
@@ -80,7 +80,7 @@ EXPECTED = {patch_name(name): number + 1 for number, name in enumerate(FILES)}
 
 
 def rewritten(folder: Path, target: Path) -> Path:
-    source = Whereabouts(folder).find()
+    source = DataLocation(folder).find()
     table = place_patches(source, folder, 0.0)
     rewrite(source, table.lonlat, table.rows, table.rows % 3 == 0, target, Rewriting({}, BANDS, per_shard=5))
     return target
@@ -92,7 +92,7 @@ def test_folder_tar_stream_web_and_rewriting_give_the_same_patches(folder: Path,
     assert {name: pixels(data) for name, data in patches_of(str(tar))} == EXPECTED
     assert values(CachedShards([f"file:{tar}"], tmp_path / "cache", 1.0)) == EXPECTED
     new = rewritten(folder, tmp_path / "new")
-    source = Whereabouts(new).find()
+    source = DataLocation(new).find()
     assert values(source) == EXPECTED
     streamed = {name: pixels(data) for path in new.glob("*.tar") for name, data in patches_of(str(path))}
     assert streamed == EXPECTED
@@ -150,7 +150,7 @@ def test_two_patches_of_one_name_are_one_too_many(folder: Path, tar: Path, tmp_p
     (tmp_path / "twice").mkdir()
     for name in ("one.tar", "two.tar"):
         (tmp_path / "twice" / name).write_bytes(tar.read_bytes())
-    source = Whereabouts(tmp_path / "twice").find()
+    source = DataLocation(tmp_path / "twice").find()
     (tmp_path / "twice" / "index.csv").write_bytes((folder / "index.csv").read_bytes())
     with pytest.raises(ValueError, match=r"16 of 32 patches in .* of a name that another one has: "):
         place_patches(source, tmp_path / "twice", 0.1)

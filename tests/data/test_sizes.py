@@ -10,7 +10,7 @@ import torch
 
 from satclip.data.batches.augment import Augmentation
 from satclip.data.batches.loader import Plan
-from satclip.data.batches.patches import Form
+from satclip.data.batches.patches import PatchFormat
 from satclip.data.batches.streamed import collect_stream
 from satclip.data.datamodule import S2DataModule
 from satclip.data.geotiff.decode import decode
@@ -104,7 +104,7 @@ def test_sizes_that_differ_are_cropped_where_the_crop_fits_and_else_counted(
 
 
 def test_a_smaller_patch_is_cropped_all_over_and_never_beyond(tmp_path: Path, encode: Encode) -> None:
-    form = Form(3, (0, 1, 2), (8, 8), "uint16", least=6)
+    form = PatchFormat(3, (0, 1, 2), (8, 8), "uint16", least=6)
     out = np.full((3, 8, 8), 9, np.uint16)
     assert form.decode(encode(picture(0, size=(6, 7))), out) == (6, 7)
     np.testing.assert_array_equal(out[:, :6, :7], picture(0, size=(6, 7)))

@@ -18,7 +18,7 @@ from satclip.data.datamodule import S2DataModule
 from satclip.data.prepare import rewrite_shards as rewriting
 from satclip.data.prepare.rewrite_shards import Rewriting, recompressed, rewrite, same_patch
 from satclip.data.sources.index_csv import read_index
-from satclip.data.sources.locate import Whereabouts
+from satclip.data.sources.locate import DataLocation
 from satclip.data.sources.shards import Shards
 from satclip.data.split.rule import block_split
 from satclip.files import HOST
@@ -30,7 +30,7 @@ HOW = Rewriting({"kind": "test"}, ["a", "b", "c"], per_shard=7)
 
 def opened(root: Path) -> tuple[Any, torch.Tensor, torch.Tensor]:
     """A source, its places and all its rows."""
-    source = Whereabouts(root).find()
+    source = DataLocation(root).find()
     return source, source.lonlat, torch.arange(len(source.names))
 
 

@@ -14,7 +14,7 @@ import torch
 
 from satclip.data.datamodule import S2DataModule
 from satclip.data.prepare.rewrite_shards import Rewriting, rewrite
-from satclip.data.sources.locate import Streamed, Whereabouts
+from satclip.data.sources.locate import DataLocation, Streamed
 from satclip.data.sources.places import place_patches
 from satclip.data.sources.shards import Shards, write_shard
 
@@ -124,14 +124,14 @@ def test_two_ranks_go_on_in_mid_epoch_as_one_process_does(make_shards: Callable[
 
 @pytest.mark.slow
 def test_two_ranks_train_three_epochs_on_shards_of_the_real_patches(shared: Path, tmp_path: Path) -> None:
-    source = Whereabouts(shared / "data" / "s2_patches").find()
+    source = DataLocation(shared / "data" / "s2_patches").find()
     assert not isinstance(source, Streamed)
     table = place_patches(source, shared / "data" / "s2_patches", 0.0)
     held_out = torch.arange(20) % 5 == 0
     how = Rewriting({"kind": "every fifth"}, [], per_shard=7, level=1)
     rewrite(source, table.lonlat, table.rows, held_out, tmp_path / "shards", how)
     settings = {"split": "stored", "batch_size": 4, "image_size": 128}
-    written = Whereabouts(tmp_path / "shards").find()
+    written = DataLocation(tmp_path / "shards").find()
     assert not isinstance(written, Streamed)
     rows = set(written.held_out.nonzero().flatten().tolist())
     assert len(rows) == 4

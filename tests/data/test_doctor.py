@@ -16,7 +16,7 @@ from rasterio.warp import transform
 from satclip.data.prepare.check import Report, check
 from satclip.data.prepare.rewrite_shards import Rewriting, rewrite
 from satclip.data.sources.index_csv import read_index, write_index
-from satclip.data.sources.locate import Whereabouts
+from satclip.data.sources.locate import DataLocation
 from satclip.data.sources.shards import Shards, write_shard
 
 Encode = Callable[..., bytes]
@@ -124,7 +124,7 @@ def test_broken_shards_and_indexes_are_named(tmp_path: Path, encode: Encode) -> 
 
 
 def test_shards_that_are_not_as_their_manifest_says_are_named(tmp_path: Path, encode: Encode) -> None:
-    source = Whereabouts(build(tmp_path / "old", encode)).find()
+    source = DataLocation(build(tmp_path / "old", encode)).find()
     rows = torch.arange(COUNT)
     rewrite(source, source.lonlat, rows, rows < 5, tmp_path / "new", Rewriting({}, BANDS, per_shard=10))
     assert troubles(tmp_path / "new") == {}

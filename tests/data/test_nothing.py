@@ -16,7 +16,7 @@ from satclip.data.datamodule import S2DataModule
 from satclip.data.prepare import rewrite_shards as rewriting
 from satclip.data.prepare.check import check
 from satclip.data.prepare.rewrite_shards import Rewriting, rewrite
-from satclip.data.sources.locate import Whereabouts
+from satclip.data.sources.locate import DataLocation
 from satclip.data.sources.places import place_patches
 from satclip.data.sources.shards import Shards, write_shard
 
@@ -37,7 +37,7 @@ def own(root: Path, contents: list[bytes], suffix: str = ".tif") -> Path:
 
 
 def write(root: Path, target: Path, **options: Any) -> dict[str, Any]:
-    source = Whereabouts(root).find()
+    source = DataLocation(root).find()
     table = place_patches(source, root, 0.01)
     return rewrite(source, table.lonlat, table.rows, table.rows < 3, target, HOW, **options)
 
@@ -99,7 +99,7 @@ def test_a_writing_does_not_resume_from_other_files_of_the_same_names(
 def test_what_macos_writes_beside_shards_is_no_shard(make_shards: Callable[..., Path]) -> None:
     root = make_shards((5, 6))
     (root / "._shard-000.tar").write_bytes(b"what macOS leaves on exFAT")
-    source = Whereabouts(root).find()
+    source = DataLocation(root).find()
     assert len(source.names) == 11
     assert not check(root, BANDS, 1)[0].troubles.get("shard")
 
@@ -141,7 +141,7 @@ def test_a_folder_of_other_files_is_no_data_set(tmp_path: Path) -> None:
     (tmp_path / "images" / "sub").mkdir(parents=True)
     (tmp_path / "images" / "sub" / "a.png").write_bytes(b"x")
     with pytest.raises(FileNotFoundError, match=r"no \*.tar and no images/\*.tif"):
-        Whereabouts(tmp_path).find()
+        DataLocation(tmp_path).find()
     with pytest.raises(FileNotFoundError, match=r"no \*.tar and no images/\*.tif"):
         check(tmp_path, BANDS, 1)
 

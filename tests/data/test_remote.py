@@ -15,7 +15,7 @@ from satclip.data.datamodule import S2DataModule
 from satclip.data.sources import web
 from satclip.data.sources.cached_shards import CachedShards
 from satclip.data.sources.download import Command, fetch, opened
-from satclip.data.sources.locate import Whereabouts
+from satclip.data.sources.locate import DataLocation
 from satclip.data.sources.shards import INDEX_SUFFIX, Shards
 from satclip.data.sources.web import fetch_part
 
@@ -298,7 +298,7 @@ def test_a_shard_that_changed_at_its_address_is_not_mistaken(
 def test_a_missing_shard_stops_the_start(server: Server, make_shards: MakeShards, tmp_path: Path) -> None:
     serve(server, make_shards)
     with pytest.raises(FileNotFoundError, match=r"shard-004.tar: the server has no such file"):
-        Whereabouts(tmp_path / "far", [f"{server.url}/shard-{{000..004}}.tar"], cache_gib=1.0).find()
+        DataLocation(tmp_path / "far", [f"{server.url}/shard-{{000..004}}.tar"], cache_gib=1.0).find()
 
 
 def test_brace_patterns_of_local_files_and_pipes_work(make_shards: MakeShards, tmp_path: Path) -> None:
