@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from satclip.loss import ClipLoss, SigLipLoss
+from satclip.loss import ClipLoss, SigLipLoss, SoftClipLoss
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -32,6 +32,15 @@ def plain_siglip(images: Tensor, locations: Tensor, logit_scale: Tensor) -> Tens
     logits = logit_scale.exp() * F.normalize(images, dim=-1) @ F.normalize(locations, dim=-1).T - 10
     signs = 2 * torch.eye(len(logits), device=logits.device) - 1
     return -F.logsigmoid(signs * logits).sum() / len(logits)
+
+
+def plain_soft(images: Tensor, locations: Tensor, logit_scale: Tensor) -> Tensor:
+    """The whole matrix against targets softened by the whole matrix of likenesses."""
+    units = F.normalize(images.detach(), dim=-1)
+    units = F.normalize(units - units.mean(0), dim=-1)
+    logits = logit_scale.exp() * F.normalize(images, dim=-1) @ F.normalize(locations, dim=-1).T
+    target = 0.1 * torch.eye(len(logits), device=logits.device) + 0.9 * (units @ units.T / 0.1).softmax(-1)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
 def resident(field: str) -> int:
@@ -103,6 +112,7 @@ def main() -> None:
     ]
     rows = [
         compare("clip", plain_clip, ClipLoss(chunk=options.chunk), inputs, options.repeats),
+        compare("soft_clip", plain_soft, SoftClipLoss(chunk=options.chunk), inputs, options.repeats),
         compare("siglip", plain_siglip, SigLipLoss(chunk=options.chunk), inputs, options.repeats),
     ]
 

@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,19 +22,7 @@ from satclip.data.bands import SENTINEL2_L2A
 from satclip.data.rewrite import LEVEL, Rewriting, rewrite
 from satclip.data.source import Source, Streamed, Whereabouts
 from satclip.data.table import Split, place_patches
-from satclip.downstream.rasters import packaged
-
-SHAPES = "tests/fixtures/naturalearth_lowres/naturalearth_lowres.shp"
-
-
-def continents(lonlat: Tensor) -> list[str]:
-    """The continent of each place, or the nearest one: degrees [N, 2] -> N names (Natural Earth 1:110m)."""
-    import geopandas
-    import shapely
-
-    table = geopandas.read_file(packaged("pyogrio", SHAPES, install="pip install 'satclip[demo]'"))
-    nearest = shapely.STRtree(table.geometry.to_numpy()).nearest(shapely.points(lonlat.numpy()))
-    return [str(name) for name in np.asarray(table["continent"])[nearest]]
+from satclip.geography.countries import countries
 
 
 def choose(source: Source, lonlat: Tensor, rows: Tensor, options: argparse.Namespace) -> tuple[dict[str, Any], Tensor]:
@@ -48,7 +35,7 @@ def choose(source: Source, lonlat: Tensor, rows: Tensor, options: argparse.Names
     if options.split == "none":
         return {"kind": "none"}, torch.zeros(len(rows), dtype=torch.bool)
     if options.split == "continent":
-        found = continents(places)
+        found = countries().nearest_continent(places.numpy())
         held_out = torch.tensor([name.lower() == str(options.continent).lower() for name in found])
         if not held_out.any():
             raise ValueError(f"no patch in --continent {options.continent}; there are {', '.join(sorted(set(found)))}")

@@ -15,6 +15,7 @@ FLOORS = {
     "optional": 0,
     "columns": 0,
     "runs": 0,
+    "geography": 1,
     "data.bands": 0,
     "data.hashing": 0,
     "data.kernels": 0,

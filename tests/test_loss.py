@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from satclip.loss import MAX_LOGIT_SCALE, ClipLoss, SigLipLoss
+from satclip.loss import MAX_LOGIT_SCALE, ClipLoss, SigLipLoss, SoftClipLoss
+from satclip.sphere import great_circle_km, uniform_on_sphere
 
 Textbook = Callable[[Tensor, Tensor, Tensor], Tensor]
 BIAS = -10.0
@@ -33,6 +34,20 @@ def textbook_siglip(images: Tensor, locations: Tensor, logit_scale: Tensor) -> T
     return -F.logsigmoid(signs * logits).sum() / len(logits)
 
 
+def textbook_soft(images: Tensor, locations: Tensor, logit_scale: Tensor, softness: float = 0.9) -> Tensor:
+    units = F.normalize(images.detach(), dim=-1)
+    units = F.normalize(units - units.mean(0), dim=-1)
+    return cross_entropy_against(units @ units.T / 0.1, images, locations, logit_scale, softness)
+
+
+def cross_entropy_against(
+    likeness: Tensor, images: Tensor, locations: Tensor, logit_scale: Tensor, softness: float
+) -> Tensor:
+    logits = logit_scale.exp() * cosines(images, locations)
+    target = (1 - softness) * torch.eye(len(logits)).to(likeness) + softness * likeness.softmax(-1)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
 def evaluate(loss: Textbook, images: Tensor, locations: Tensor, scale: float, dtype: torch.dtype) -> list[Tensor]:
     """[loss, gradient to images, to locations, to the scale]."""
     inputs = [
@@ -49,12 +64,14 @@ def embeddings(rows: int = 37, dim: int = 16, noise: float = 1.0) -> tuple[Tenso
     return 3 * images, images + noise * other
 
 
-BOTH = pytest.mark.parametrize(
-    ("make", "textbook"), [(ClipLoss, textbook_clip), (SigLipLoss, textbook_siglip)], ids=["clip", "siglip"]
+EACH = pytest.mark.parametrize(
+    ("make", "textbook"),
+    [(ClipLoss, textbook_clip), (SigLipLoss, textbook_siglip), (SoftClipLoss, textbook_soft)],
+    ids=["clip", "siglip", "soft_clip"],
 )
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("chunk", [1, 8, 37, 512])
 @pytest.mark.parametrize("scale", [2.6, MAX_LOGIT_SCALE])
 def test_blocks_of_any_size_give_the_textbook_value_and_gradients(
@@ -64,7 +81,7 @@ def test_blocks_of_any_size_give_the_textbook_value_and_gradients(
     torch.testing.assert_close(found, evaluate(textbook, *embeddings(), scale, torch.float64), rtol=1e-11, atol=1e-12)
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("scale", [0.0, 2.6, MAX_LOGIT_SCALE])
 def test_float32_is_right_to_a_millionth(make: Any, textbook: Textbook, scale: float) -> None:
     images, locations = (tensor.float().double() for tensor in embeddings(300, 64))
@@ -92,7 +109,7 @@ def hostile() -> dict[str, tuple[Tensor, Tensor]]:
     }
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("case", hostile())
 def test_nothing_overflows_or_vanishes_at_the_largest_scale(make: Any, textbook: Textbook, case: str) -> None:
     found = evaluate(make(chunk=6), *hostile()[case], MAX_LOGIT_SCALE, torch.float32)
@@ -118,7 +135,7 @@ def test_a_single_pair_has_nothing_to_learn_from() -> None:
         assert all(part.abs().max() == 0 for part in evaluate(ClipLoss(), images, locations, scale, torch.float32))
 
 
-@BOTH
+@EACH
 def test_a_temperature_out_of_bounds_counts_as_the_bound_and_can_come_back(make: Any, textbook: Textbook) -> None:
     inside = evaluate(make(), *embeddings(), MAX_LOGIT_SCALE, torch.float64)
     outside = evaluate(make(), *embeddings(), 30.0, torch.float64)
@@ -127,14 +144,14 @@ def test_a_temperature_out_of_bounds_counts_as_the_bound_and_can_come_back(make:
     torch.testing.assert_close(inside, evaluate(textbook, *embeddings(), math.log(100), torch.float64))
 
 
-@BOTH
+@EACH
 def test_a_zero_embedding_is_no_division_by_zero(make: Any, textbook: Textbook) -> None:
     images, locations = embeddings()
     images[3] = 0
     assert all(part.isfinite().all() for part in evaluate(make(), images, locations, 2.6, torch.float32))
 
 
-@BOTH
+@EACH
 def test_autocast_changes_nothing(make: Any, textbook: Textbook) -> None:
     images, locations = (tensor.bfloat16() for tensor in embeddings())
     loss = make(chunk=8)
@@ -147,7 +164,7 @@ def test_autocast_changes_nothing(make: Any, textbook: Textbook) -> None:
     assert torch.equal(halves, plain[0])
 
 
-@BOTH
+@EACH
 def test_a_nan_is_not_hidden(make: Any, textbook: Textbook) -> None:
     images, locations = embeddings()
     locations[36, 2] = torch.nan
@@ -166,7 +183,7 @@ class Largest(TorchDispatchMode):
         return result
 
 
-@BOTH
+@EACH
 def test_nothing_of_the_size_of_the_matrix_is_ever_made(make: Any, textbook: Textbook) -> None:
     inputs = [tensor.float().requires_grad_() for tensor in (*embeddings(640, 8), torch.tensor(2.6))]
     with Largest() as seen:
@@ -190,7 +207,7 @@ def test_the_bias_of_siglip_learns_and_starts_where_the_paper_does() -> None:
     torch.testing.assert_close(loss.bias.grad, bias.grad, rtol=1e-6, atol=1e-9)
 
 
-@BOTH
+@EACH
 def test_unequal_embeddings_are_refused_with_their_shapes(make: Any, textbook: Textbook) -> None:
     with pytest.raises(ValueError, match=r"\(4, 8\) and \(4, 6\)"):
         make()(torch.ones(4, 8), torch.ones(4, 6), torch.tensor(0.0))
@@ -205,3 +222,49 @@ def test_unequal_embeddings_are_refused_with_their_shapes(make: Any, textbook: T
 def test_a_loss_is_a_module_so_that_its_parameters_reach_the_optimiser() -> None:
     assert [name for name, _ in nn.ModuleDict({"loss": SigLipLoss()}).named_parameters()] == ["loss.bias"]
     assert not list(ClipLoss().parameters())
+
+
+@pytest.mark.parametrize("softness", [0.0, 0.3, 1.0])
+def test_soft_targets_lie_between_the_match_and_the_likeness(softness: float) -> None:
+    soft = SoftClipLoss(softness=softness, chunk=8)
+    found = evaluate(soft, *embeddings(), 2.6, torch.float64)
+    expected = evaluate(lambda *inputs: textbook_soft(*inputs, softness=softness), *embeddings(), 2.6, torch.float64)
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12)
+
+
+def test_likeness_may_be_told_by_features_and_by_distance() -> None:
+    images, locations = embeddings()
+    scale = torch.tensor(2.6, dtype=torch.float64)
+    features = torch.randn(37, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    units = F.normalize(features, dim=-1)
+    units = F.normalize(units - units.mean(0), dim=-1)
+    by_features = SoftClipLoss(softness=0.7, likeness="features", likeness_temperature=0.2, chunk=8)
+    assert by_features.inputs == ("image_features",)
+    torch.testing.assert_close(
+        by_features(images, locations, scale, image_features=features),
+        cross_entropy_against(units @ units.T / 0.2, images, locations, scale, 0.7),
+    )
+    lonlat = uniform_on_sphere(37, torch.Generator().manual_seed(2))
+    by_distance = SoftClipLoss(softness=0.7, likeness="sphere", likeness_km=2000.0, chunk=8)
+    radians = great_circle_km(lonlat[:, None], lonlat[None]) / 6371.0088
+    torch.testing.assert_close(
+        by_distance(images, locations, scale, lonlat=lonlat),
+        cross_entropy_against(radians.cos() / (2000 / 6371.0088) ** 2, images, locations, scale, 0.7),
+    )
+    with pytest.raises(TypeError, match="likeness=sphere needs lonlat"):
+        by_distance(images, locations, scale)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"softness": 1.1}, r"loss.softness must be from 0 \(one-hot targets\) to 1, got 1.1"),
+        ({"softness": math.nan}, "loss.softness"),
+        ({"likeness": "colour"}, "loss.likeness must be one of embedding, features, sphere, got 'colour'"),
+        ({"likeness_temperature": 0.0}, "loss.likeness_temperature must be positive, got 0.0"),
+        ({"likeness_km": -1.0}, "loss.likeness_km must be positive"),
+    ],
+)
+def test_a_softness_out_of_bounds_is_refused(option: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SoftClipLoss(**option)

@@ -8,11 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from satclip.plots import globe_picture, principal_components, shapes, similarity_map
+from satclip.plots import globe_picture, principal_components, similarity_map
 from satclip.plots.colours import CORNERS, equalise, natural_colours
-from satclip.plots.grid import interpolate, land_grid
 from satclip.plots.projection import HALF_HEIGHT, HALF_WIDTH, project, unproject
-from satclip.plots.shapes import countries, land
 from satclip.plots.world import map_position, save, world
 from satclip.sphere import uniform_on_sphere, unit_vectors
 
@@ -107,53 +105,6 @@ def test_the_colours_do_not_depend_on_the_order_and_the_signs_of_the_components(
     torch.testing.assert_close(turned, colours, atol=2e-3, rtol=0)
     assert (colours >= min(map(min, CORNERS.values())) / 255).all()
     assert (colours <= max(map(max, CORNERS.values())) / 255).all()
-
-
-def test_interpolation_is_exact_for_a_slope_and_joins_at_the_date_line() -> None:
-    latitude = 90 - (np.arange(18) + 0.5) * 10
-    slope = np.repeat(latitude[:, None, None], 36, axis=1)
-    places = np.array([[13.0, 21.7], [-179.9, -33.3], [179.9, 60.0]])
-    np.testing.assert_allclose(interpolate(slope, places)[:, 0], places[:, 1])
-    longitude = np.broadcast_to(np.arange(36.0)[None, :, None], (18, 36, 1))
-    west, east = interpolate(longitude, np.array([[-180.0, 0.0], [180.0, 0.0]]))[:, 0]
-    assert west == east == pytest.approx(17.5)
-
-
-def test_the_grid_covers_the_land_without_antarctica() -> None:
-    grid = land_grid(1.0)
-    share = float(grid.weights.sum()) / (360 * 2 * 180 / np.pi)
-    assert share == pytest.approx(0.265, abs=0.006)  # 135 of 510 million square kilometres
-    assert grid.lonlat[:, 1].min() > -60
-    image = grid.image(grid.lonlat.numpy())
-    assert image.shape == (180, 360, 2)
-    np.testing.assert_allclose(image[90 - 49, 180 + 2], [2.5, 48.5])
-    with pytest.raises(ValueError, match="at most 30, got 0"):
-        land_grid(0)
-
-
-def test_a_place_lies_in_its_country() -> None:
-    places = np.array([[2.35, 48.85], [139.7, 35.7], [-47.9, -15.8], PACIFIC])
-    names = [countries().names[i] if i >= 0 else None for i in countries().index(places)]
-    assert names == ["France", "Japan", "Brazil", None]
-
-
-def test_moving_the_central_meridian_moves_the_land_and_loses_none() -> None:
-    import shapely
-
-    plain, moved = land(), land(11.0)
-    assert moved.area == pytest.approx(plain.area)
-    assert moved.bounds[0] >= -180
-    assert moved.bounds[2] <= 180
-    chukotka = (-173.0, 66.0)
-    assert shapely.contains_xy(plain, *chukotka)
-    assert shapely.contains_xy(moved, chukotka[0] - 11 + 360, chukotka[1])
-
-
-def test_missing_outlines_name_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shapes, "find_spec", lambda name: None)
-    countries.cache_clear()
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'satclip\[demo\]'"):
-        countries()
 
 
 def test_the_map_shows_each_place_in_its_own_colour(tmp_path: Path) -> None:

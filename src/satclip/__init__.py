@@ -38,7 +38,12 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'satclip' has no attribute {name!r}; public names: {', '.join(__all__)}")
-    return getattr(import_module(_HOMES[name]), name)
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "satclip":
+            raise
+        raise ModuleNotFoundError(f"satclip.{name} needs {error.name}: pip install 'satclip[train]'") from error
 
 
 def __dir__() -> list[str]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from satclip.downstream import labels, rasters
+from satclip.downstream import labels
 from satclip.downstream.labels import (
     CLIMATES,
     COVERS,
@@ -15,6 +15,7 @@ from satclip.downstream.labels import (
     elevation,
     land_cover,
 )
+from satclip.geography import rasters
 from satclip.sphere import uniform_on_sphere
 
 EVEREST, AMAZON, SAHARA, PARIS, PACIFIC = (86.92, 27.99), (-65.0, -3.0), (15.0, 23.0), (2.35, 48.85), (-140.0, 0.0)

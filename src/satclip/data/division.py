@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from satclip import ranks
 from satclip.data.buffer import meets
 from satclip.data.footprint import KILOMETRES_PER_PIXEL
 from satclip.data.table import AUTO, Split
@@ -71,7 +72,7 @@ def divide(
     held_out = split.validation(lonlat, names, stored)
     if width_km is None:
         width_km = pixels * KILOMETRES_PER_PIXEL
-        log.info("patches without georeference: %g km wide at Sentinel-2's ten metres a pixel", width_km)
+        _say(logging.INFO, "patches without georeference: %g km wide at Sentinel-2's ten metres a pixel", width_km)
     side = width_km if split.buffer_km == AUTO else float(split.buffer_km)
     training = (~held_out).nonzero().flatten()
     meeting = meets(lonlat[training], lonlat[held_out], side)
@@ -80,7 +81,8 @@ def divide(
     validation = held_out.nonzero().flatten()
     overlapping = int(meets(lonlat[validation], lonlat[kept], width_km).sum()) if side < width_km else 0
     if overlapping:
-        log.warning(
+        _say(
+            logging.WARNING,
             "%d of %d validation patches show ground that training patches show, so retrieval will look better than it "
             "is; dataset.split_buffer_km=auto drops those training patches",
             overlapping,
@@ -98,7 +100,8 @@ def _tell(split: Split, dropped: int, total: int, side: float, width_km: float) 
     small = split.kind == "block" and split.degrees * KILOMETRES_PER_DEGREE < 2 * width_km
     larger = math.ceil(2 * width_km / KILOMETRES_PER_DEGREE)
     if small:
-        log.warning(
+        _say(
+            logging.WARNING,
             "blocks of %g degrees are narrower than two patches of %.3g km: little of a block lies clear of its "
             "neighbours; dataset.split_degrees=%d or more is better",
             split.degrees,
@@ -113,9 +116,15 @@ def _tell(split: Split, dropped: int, total: int, side: float, width_km: float) 
     if dropped == total:
         raise ValueError(f"all {what}, so none is left to train on: {remedy}")
     if dropped > total / 2:
-        log.warning("buffer: %s and are left out, more than half. To keep more: %s", what, remedy)
+        _say(logging.WARNING, "buffer: %s and are left out, more than half. To keep more: %s", what, remedy)
     else:
-        log.info("buffer: %s and are left out", what)
+        _say(logging.INFO, "buffer: %s and are left out", what)
+
+
+def _say(level: int, message: str, *facts: object) -> None:
+    """Log what every process finds alike, once."""
+    if ranks.rank() == 0:
+        log.log(level, message, *facts)
 
 
 def _rule(split: Split, side: float) -> dict[str, float | str]:

@@ -19,8 +19,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from satclip.downstream.rasters import at, packaged, read_hdf5, read_image
-from satclip.plots.shapes import countries
+from satclip.geography.countries import countries
+from satclip.geography.rasters import at, packaged, read_hdf5, read_image
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]

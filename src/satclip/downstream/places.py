@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from satclip.downstream.labels import Task, available_tasks
-from satclip.plots.grid import SOUTH
+from satclip.geography.land_grid import SOUTH
 from satclip.region import Region
 from satclip.sphere import uniform_on_sphere
 

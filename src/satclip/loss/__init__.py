@@ -3,5 +3,6 @@
 from satclip.loss.clip import ClipLoss
 from satclip.loss.pairs import MAX_LOGIT_SCALE
 from satclip.loss.siglip import SigLipLoss
+from satclip.loss.soft_clip import SoftClipLoss
 
-__all__ = ["MAX_LOGIT_SCALE", "ClipLoss", "SigLipLoss"]
+__all__ = ["MAX_LOGIT_SCALE", "ClipLoss", "SigLipLoss", "SoftClipLoss"]

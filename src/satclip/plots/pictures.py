@@ -11,8 +11,8 @@ from matplotlib.colors import Normalize
 from torch import nn
 
 from satclip.embedding import embed
+from satclip.geography.land_grid import land_grid
 from satclip.plots.colours import natural_colours, principal_components
-from satclip.plots.grid import land_grid
 from satclip.plots.regional import RegionGrid, region_grid, regional
 from satclip.plots.world import map_position, save, world
 from satclip.region import Region

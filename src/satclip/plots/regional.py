@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from satclip.plots.grid import BLANK
-from satclip.plots.shapes import land
+from satclip.geography.countries import land
+from satclip.geography.land_grid import BLANK
 from satclip.plots.world import COAST, SEA
 from satclip.region import Region
 from satclip.sphere import wrap_longitude

@@ -13,9 +13,9 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 from numpy.typing import NDArray
 
-from satclip.plots.grid import interpolate
+from satclip.geography.countries import land
+from satclip.geography.land_grid import interpolate
 from satclip.plots.projection import HALF_HEIGHT, HALF_WIDTH, project, unproject
-from satclip.plots.shapes import land
 
 Array = NDArray[np.float64]
 

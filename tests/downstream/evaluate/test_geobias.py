@@ -31,6 +31,14 @@ def test_the_moments_of_morans_i_are_those_of_its_permutations() -> None:
     assert hood.variance(marks) == pytest.approx(found.var(), rel=0.07)
 
 
+def test_the_surprise_is_the_tail_of_the_normal_on_both_sides() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    hood = Neighbourhood(PATCH[:12])  # few places: the expectation is -1/11, not nearly 0
+    marks = generator.normal(size=12)
+    z = (hood.moran(marks) + 1 / 11) / np.sqrt(hood.variance(marks))
+    assert hood.information(marks) == pytest.approx(-np.log(2 * stats.norm.sf(abs(z))), rel=1e-9)
+
+
 def test_equal_marks_are_no_surprise_and_too_few_places_are_refused() -> None:
     assert Neighbourhood(PATCH).information(np.ones(60)) == 0
     with pytest.raises(ValueError, match="needs 6 places, got 5"):

@@ -149,6 +149,8 @@ def test_labels_needed_are_read_off_a_curve_made_monotone(score: float, ratio: f
 
 def test_a_dip_in_the_curve_costs_no_labels() -> None:
     assert label_ratio(0.45, 100, {100: 0.4, 300: 0.5, 1000: 0.45}).ratio < 3
+    peak = label_ratio(0.5, 100, {100: 0.4, 300: 0.5, 1000: 0.45})  # reached once, whatever comes after
+    assert (peak.ratio, peak.bound) == (pytest.approx(3.0), "=")
     with pytest.raises(ValueError, match="no score at any label count"):
         label_ratio(0.5, 100, {100: np.nan})
 

@@ -92,6 +92,19 @@ def test_knn_with_fewer_labels_than_neighbours_answers_the_mean() -> None:
     np.testing.assert_allclose(answer.predicted, np.full(60, Y[:6].mean()))
 
 
+def test_the_nearer_decides_a_draw_of_votes() -> None:
+    line = np.array([[1.0], [2.0], [3.0], [4.0], [0.0]])
+    for codes, winner in (([1, 0, 0, 1, 0], 1), ([0, 1, 1, 0, 0], 0)):
+        answer = NeighboursProbe(counts=(2,)).answers(
+            [Candidate("line", line)],
+            [Goal(np.array(codes), 2)],
+            np.arange(4),
+            np.array([4]),
+            plain_folds(np.arange(4) % 2),
+        )[0]
+        assert answer.predicted.argmax() == winner
+
+
 def test_the_network_learns_what_no_line_can() -> None:
     x = np.random.default_rng(1).uniform(-2, 2, size=(400, 2))
     y = np.where(x[:, 0] * x[:, 1] > 0, 5.0, -5.0) + 100

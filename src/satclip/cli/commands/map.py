@@ -26,8 +26,8 @@ def map_(source: str, output: Path, resolution: float, device: str) -> None:
 
     from satclip.cli.models import open_encoder
     from satclip.cli.progress import counted
+    from satclip.geography.land_grid import land_grid
     from satclip.plots import globe_picture
-    from satclip.plots.grid import land_grid
 
     encoder = open_encoder(source, device=device)
     with (

@@ -29,8 +29,8 @@ def similar(source: str, lon: float, lat: float, output: Path, resolution: float
 
     from satclip.cli.models import open_encoder
     from satclip.cli.progress import counted
+    from satclip.geography.land_grid import land_grid
     from satclip.plots import similarity_map
-    from satclip.plots.grid import land_grid
     from satclip.sphere import check_lonlat
 
     with expected(ValueError):

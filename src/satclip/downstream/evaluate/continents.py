@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satclip.downstream.contract import Array
-from satclip.plots.shapes import countries
+from satclip.geography.countries import countries
 
 NEAR_DEGREES = 5.0  # islands and coasts that 1:110m leaves out belong to the nearest outline within so much
 _NO_CONTINENT = "Seven seas (open ocean)"

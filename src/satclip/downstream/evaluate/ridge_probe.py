@@ -14,8 +14,8 @@ from satclip.downstream.evaluate.ridge import ALPHAS, SCALINGS
 from satclip.downstream.evaluate.ridge_problem import Pair, RidgeProblem
 
 Rows = NDArray[np.int64]
-# A class has as many columns as there are classes, times the penalties; a thousand held-out rows a fold choose as well.
-MOST_HELD = 1000
+# Classes cost a column each, times the penalties: five hundred held-out rows a fold choose as well.
+MOST_HELD = 500
 
 
 @dataclass(frozen=True)

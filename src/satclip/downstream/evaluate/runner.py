@@ -1,7 +1,8 @@
 """The loop: encoders, tasks and a plan in, one record per fit out.
 
 Tasks on the same places share vectors, draws and decompositions. Every number depends on the seed, the places and the
-encoder, and on nothing else: neither on the order of encoders and tasks nor on the number of workers.
+encoder, and on nothing else: neither on the order of encoders nor on the number of workers. (Which tasks share their
+places may move the last digit: their products are taken together.)
 """
 
 import logging

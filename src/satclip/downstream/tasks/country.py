@@ -10,7 +10,7 @@ from satclip.downstream.tasks.loading import DEFAULT_ROOT, Root, found, labelled
 from satclip.downstream.tasks.missing import TaskDataMissing
 from satclip.downstream.tasks.sampled import sampled
 from satclip.downstream.tasks.table import codes, columns, numbers
-from satclip.plots.shapes import countries, read_countries
+from satclip.geography.countries import countries, read_countries
 
 FILES = ("country/lat_lon_country.csv", "country/country.csv")
 SHAPES = "countries/naturalearth_lowres.shp"

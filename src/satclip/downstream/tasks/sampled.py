@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from satclip.downstream.contract import Labels
 from satclip.downstream.tasks.loading import labelled
 from satclip.downstream.tasks.missing import TaskDataMissing
-from satclip.plots.grid import SOUTH
+from satclip.geography.land_grid import SOUTH
 from satclip.sphere import uniform_on_sphere
 
 log = logging.getLogger(__name__)

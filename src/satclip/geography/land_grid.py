@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from satclip.plots.shapes import land
+from satclip.geography.countries import land
 
 Array = NDArray[np.float64]
 

@@ -1,15 +1,20 @@
-"""The countries and the land of the world: Natural Earth 1:110m (public domain), as pyogrio's wheel carries it."""
+"""The countries and the land of the world: Natural Earth 1:110m, public domain, carried in this package.
 
+The file beside this one is Natural Earth's admin-0 countries (naturalearthdata.com) with three of their attributes and
+coordinates rounded to 1e-6 degrees, a tenth of a metre.
+"""
+
+import json
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_INSIDE_PYOGRIO = "tests/fixtures/naturalearth_lowres/naturalearth_lowres.shp"
+FILE = "natural_earth_110m.geojson"
 
 
 @dataclass(frozen=True)
@@ -29,27 +34,37 @@ class Countries:
         np.minimum.at(found, place, country)
         return np.where(found == len(self.names), -1, found)
 
+    def nearest_continent(self, lonlat: NDArray[np.float64]) -> list[str]:
+        """The continent each place lies on, at sea the one of the nearest country: degrees [N, 2] -> N names."""
+        import shapely
+
+        nearest = shapely.STRtree(self.outlines).nearest(shapely.points(lonlat))
+        return [self.continents[country] for country in nearest]
+
 
 @lru_cache(maxsize=1)
 def countries() -> Countries:
     """The 177 countries of Natural Earth 1:110m.
 
     Raises:
-        ModuleNotFoundError: without pyogrio and geopandas, or without the shapes inside pyogrio's wheel.
+        ModuleNotFoundError: without shapely.
     """
-    wheel = find_spec("pyogrio")  # found, not imported: geopandas below imports it
-    folders = wheel.submodule_search_locations or () if wheel else ()
-    files = [Path(folder, _INSIDE_PYOGRIO) for folder in folders if Path(folder, _INSIDE_PYOGRIO).is_file()]
-    if not files or find_spec("geopandas") is None:
-        raise ModuleNotFoundError(
-            "the outlines of the land come with the packages geopandas and pyogrio (its wheel, 0.10 or newer): "
-            "pip install 'satclip[demo]'"
-        )
-    return read_countries(files[0])
+    try:
+        import shapely
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("outlines of countries need shapely: pip install 'satclip[train]'") from error
+    features = json.loads((files("satclip.geography") / FILE).read_text(encoding="utf-8"))["features"]
+    about = [feature["properties"] for feature in features]
+    outlines = np.array([shapely.geometry.shape(feature["geometry"]) for feature in features], dtype=object)
+    return Countries(tuple(each["name"] for each in about), tuple(each["continent"] for each in about), outlines)
 
 
 def read_countries(path: Path) -> Countries:
-    """The countries in a file of Natural Earth's layout: polygons in degrees with a column `name`."""
+    """The countries in a file of Natural Earth's layout: polygons in degrees with a column `name`.
+
+    Raises:
+        ModuleNotFoundError: without geopandas.
+    """
     import geopandas
 
     table = geopandas.read_file(path)
