@@ -94,6 +94,7 @@ BOUNDS: dict[str, Bounds] = {
     "trainer.log_every_n_steps": COUNT,
     "trainer.num_sanity_val_steps": Bounds(0, beside=(-1,)),
     "trainer.gradient_clip_val": POSITIVE,
+    "trainer.limit_val_batches": Bounds(0),
     "trainer.limit_*_batches": POSITIVE,
     "trainer.val_check_interval": POSITIVE,
 }

@@ -4,7 +4,7 @@ import atexit
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,6 +38,10 @@ class OwnFolder(Callback):
     number at the end. One that was given may be impossible to write, in use, or the folder of another run. What a run
     that could not begin has left in a new folder is removed.
     """
+
+    def __reduce__(self) -> tuple[Callable[[], "OwnFolder"], tuple[()]]:
+        """Teach Hydra in the process that a launcher sends this to: it unpickles it before it composes the job."""
+        return _arrived, ()
 
     def on_run_start(self, config: DictConfig, **_: object) -> None:
         """Check the options and take the folder of a single run."""
@@ -77,6 +81,13 @@ def hint(folder: Path) -> str:
         return " (hydra.run.dir=FOLDER with ckpt_path=auto resumes the one in FOLDER)"
     newest = max(others, key=lambda each: (each.stat().st_mtime, each.name))
     return f"; the newest of this name is resumed by `satclip resume {newest}`"
+
+
+def _arrived() -> OwnFolder:
+    from satclip.runs import options
+
+    options.register()
+    return OwnFolder()
 
 
 @contextmanager
