@@ -10,8 +10,8 @@ import pytest
 import rasterio
 from rasterio.crs import CRS
 
+from satclip.data.geotiff import zstd_strips
 from satclip.data.geotiff.decode import BadPatchError, decode, decoding
-from satclip.data.geotiff.pixels import zstd_strips
 from satclip.data.geotiff.zstd_strips import BITS, HEIGHT, NO_DATA, PREDICTOR, SAMPLES, SIZES, WIDTH, find_strips
 
 Encode = Callable[..., bytes]

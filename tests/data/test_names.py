@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from satclip.data.batches.loader import Plan
-from satclip.data.batches.patches import Form
+from satclip.data.batches.patches import PatchFormat
 from satclip.data.batches.streamed import Stream, patches_of
 from satclip.data.datamodule import S2DataModule
 from satclip.data.geotiff.decode import decode
@@ -216,7 +216,7 @@ def test_a_stream_finds_patches_by_file_name_as_shards_do(tmp_path: Path, encode
         return str(path)
 
     index = Index([f"p{number}.tif" for number in range(4)], torch.zeros(4, 2, dtype=torch.float64))
-    form, plan = Form(3, (0, 1, 2), (8, 8), "uint16"), Plan(4, 0, 1, 0)
+    form, plan = PatchFormat(3, (0, 1, 2), (8, 8), "uint16"), Plan(4, 0, 1, 0)
     url = build([f"s2/tile/p{number}.tif" for number in range(4)])
     batch = next(iter(Stream([url], index, torch.arange(4), form, plan, shuffle=False)))
     assert batch["id"].tolist() == [0, 1, 2, 3]
