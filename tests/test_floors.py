@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "satclip"
 FLOORS = {
     "sphere": 0,
     "ranks": 0,
+    "columns": 0,
     "optional": 0,
     "columns": 0,
     "runs": 0,
@@ -23,6 +24,7 @@ FLOORS = {
     "loss": 1,
     "retrieval": 1,
     "embedding": 1,
+    "coordinates": 1,
     "weights": 1,
     "lightning_internals": 1,
     "region": 1,
