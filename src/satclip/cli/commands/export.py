@@ -42,6 +42,7 @@ def export(source: str, kind: str, output: Path, dtype: str | None) -> None:
     folder = kind == "safetensors"
     options.check_output(output, ("",) if folder else (f".{kind}",), folder=folder)
     if kind == "onnx":
+        str(output).encode()  # before any work: onnxruntime takes names that are UTF-8 and no others
         need("export", "onnx", "onnxscript", "onnxruntime")
 
     from satclip.cli.exports import FORMATS, TOLERANCE, difference
