@@ -189,5 +189,5 @@ def test_a_small_shared_memory_is_never_overdrawn_and_the_batches_come_all_the_s
 
 def test_where_shared_memory_cannot_be_measured_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "SHARED", "/nowhere/shm")
-    assert batch_memory.shared_room() == float("inf")
+    assert memory.shared_room() == float("inf")
     assert all(batch["shared"] for batch, _ in zip(Loader(OfPatches(), [[0]] * 3, 1), range(3), strict=False))
