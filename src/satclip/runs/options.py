@@ -4,6 +4,7 @@
 follow from other choices are computed by resolvers instead of being written twice.
 """
 
+import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ def arguments(given: Sequence[str]) -> list[str]:
     Raises:
         SystemExit: torchrun was asked for a multirun.
     """
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # the first import on a machine tells that it lists fonts
     if any(each.split("=")[0] in ONLY_PRINTS for each in given):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `--help | head` closes the output early, and that is no error
     if not launch_environment.external():
