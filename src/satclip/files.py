@@ -52,6 +52,8 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         move(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        if old.exists() and not target.exists():  # stopped between the two moves
+            move(old, target)
         shutil.rmtree(old, ignore_errors=True)
 
 

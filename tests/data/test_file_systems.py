@@ -123,3 +123,23 @@ def test_a_folder_that_cannot_be_renamed_is_copied(tmp_path: Path, monkeypatch: 
     assert (tmp_path / "data" / "a").read_text() == "second"
     move(tmp_path / "data", tmp_path / "moved")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "moved"]
+
+
+def test_a_folder_that_is_stopped_between_its_two_renames_is_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "data"
+    target.mkdir()
+    (target / "old").touch()
+    replace = Path.replace
+
+    def stopped(self: Path, to: Path) -> Path:
+        if self.name.endswith(".part"):
+            raise KeyboardInterrupt
+        return replace(self, to)
+
+    monkeypatch.setattr(Path, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt), atomic_folder(target) as folder:
+        (folder / "new").touch()
+    assert [path.name for path in target.iterdir()] == ["old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 EXAMPLE = torch.tensor([[13.4, 52.5], [0.0, 0.0]], dtype=torch.float64)
 PLACES = torch.tensor([[-6.4, -45.5], [7.0, 7.0], [100.0, 88.0]], dtype=torch.float64)
+MANY = torch.cat((PLACES, torch.rand(40_000, 2, dtype=torch.float64) * 80))
 HARMONICS = {
     "numba": lambda: (SphericalHarmonics(6), torch.float32),
     "sphericart": lambda: (SphericalHarmonics(45), torch.float64),
@@ -269,3 +270,34 @@ def test_the_default_device_is_none_of_the_encoders_business(small: LocationEnco
     with torch.device("meta"):
         assert small.half().float().encoding.series.device.type == "cpu"
         assert small(PLACES).shape == wanted.shape
+
+
+def _ask(encoder: LocationEncoder, answers: Any) -> None:
+    with torch.no_grad():
+        answers.put(encoder(MANY)[:3].numpy())
+
+
+@pytest.fixture
+def _two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_two_threads")
+@pytest.mark.parametrize("le_type", ["sphericalharmonics", "grid"])
+def test_a_fork_gives_the_same_numbers(le_type: str) -> None:
+    """After this one has used its threads: a fork has only one of them, and would wait for the others for ever."""
+    encoder = build(ENCODINGS[le_type]()).share_memory()
+    with torch.no_grad():
+        wanted = encoder(MANY)[:3]
+    context = torch.multiprocessing.get_context("fork")
+    answers = context.SimpleQueue()
+    process = context.Process(target=_ask, args=(encoder, answers))
+    process.start()
+    process.join(60)
+    ended = process.exitcode
+    process.kill()
+    assert ended == 0
+    close(torch.from_numpy(answers.get()), wanted)

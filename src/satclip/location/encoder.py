@@ -12,6 +12,7 @@ from torch import Tensor
 
 from satclip.coordinates import coordinates
 from satclip.embedding import embed
+from satclip.harmonics import one_thread_after_a_fork
 from satclip.location.capture import computes_now, only_numbers, refuse_recording
 from satclip.location.encodings import ENCODINGS, Encoding
 from satclip.location.hub import HubFolder
@@ -57,10 +58,13 @@ class LocationEncoder(HubFolder):
             ValueError: when `lonlat` is not [B, 2], or on a CPU has infinite places or latitudes beyond 90 degrees.
         """
         check_tensor(lonlat)
+        numbers = only_numbers(lonlat)
+        if numbers:
+            one_thread_after_a_fork()
         if lonlat.requires_grad:
             return self._embed_blocks(lonlat)
         outside = no_place(lonlat)
-        if only_numbers(lonlat):
+        if numbers:
             if not outside.any():
                 return self._embed_blocks(lonlat)
             if (outside & ~lonlat.isnan().any(-1)).any():
