@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from satclip.runs import again, environment, folders, lock
+from satclip import launch_environment
+from satclip.runs import again, folders, lock
 
 
 def config_of(pattern: str, mode: str = "run") -> object:
@@ -30,8 +31,8 @@ def test_the_tasks_of_srun_name_one_folder_whenever_each_begins(
 ) -> None:
     for name, value in (("SLURM_NTASKS", "2"), ("SLURM_JOB_ID", "7"), ("SLURM_STEP_ID", "1")):
         monkeypatch.setenv(name, value)
-    assert {environment.started("%H-%M-%S-%f") for _ in range(3)} == {"slurm-7-1"}
-    OmegaConf.register_new_resolver("started", environment.started, replace=True)
+    assert {launch_environment.started("%H-%M-%S-%f") for _ in range(3)} == {"slurm-7-1"}
+    OmegaConf.register_new_resolver("started", launch_environment.started, replace=True)
     (tmp_path / "slurm-7-1").mkdir()  # by another task, or before the job was put back into the queue
     assert folders._choose(config_of(f"{tmp_path}/${{started:x}}"), "run") == tmp_path / "slurm-7-1"  # type: ignore[arg-type]
     lock.release(tmp_path / "slurm-7-1")

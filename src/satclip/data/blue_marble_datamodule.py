@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from satclip.data.bands import RGB
-from satclip.data.blue_marble import Recipe, write_blue_marble
 from satclip.data.datamodule import S2DataModule
+from satclip.data.geotiff.bands import RGB
+from satclip.data.prepare.blue_marble import Recipe, write_blue_marble
 
 
 class BlueMarbleDataModule(S2DataModule):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from satclip.harmonics.tables import HarmonicTables
 from satclip.harmonics.workspace import Workspace
-from satclip.optional import optional
+from satclip.optional_import import optional
 from satclip.sphere import unit_vectors
 
 try:
@@ -87,7 +87,7 @@ def by_sphericart(lonlat: Tensor, legendre_polys: int, calculation: str) -> Tens
     with _LOCK:
         features = torch.from_numpy(_calculator(legendre_polys).compute(antipodes.numpy()))
     if calculation == "analytic":
-        degree = torch.arange(legendre_polys)
+        degree = torch.arange(legendre_polys, device=features.device)
         features[:, degree * (degree + 1)] *= torch.pi
     return features
 
@@ -95,7 +95,7 @@ def by_sphericart(lonlat: Tensor, legendre_polys: int, calculation: str) -> Tens
 def _empty(rows: int, columns: int, dtype: torch.dtype) -> Tensor:
     """Allocate by way of numpy, which asks Linux for huge pages: first touching a page costs more than filling it."""
     if dtype not in _NUMPY_FLOATS:
-        return torch.empty(rows, columns, dtype=dtype)
+        return torch.empty(rows, columns, dtype=dtype, device="cpu")
     return torch.from_numpy(np.empty((rows, columns), dtype=_NUMPY_FLOATS[dtype]))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from satclip.data.atomic import atomic_file
+from satclip.files import atomic_file
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
