@@ -73,6 +73,8 @@ def test_the_command_that_resumes_a_run_is_whole(tmp_path: Path) -> None:
     assert again.resuming(given, tmp_path, ["epochs=5"]) == [
         "--config-dir", "my", "seed=1", "name=a b", "epochs=5", f"hydra.run.dir={tmp_path}", "ckpt_path=auto",
     ]  # fmt: skip
+    behind = ["seed=1", "-cd", "my", "epochs=3", "--config-name=other"]  # Hydra takes no option behind those
+    assert again.resuming(behind, tmp_path)[:5] == ["-cd", "my", "--config-name=other", "seed=1", "epochs=3"]
     assert again.quoted(tmp_path / 'a "b"') == f'"{tmp_path}/a \\"b\\""'  # as Hydra reads it
 
 

@@ -86,7 +86,7 @@ BOUNDS: dict[str, Bounds] = {
     "dataset.seed": Bounds(0, 2**32 - 1),
     "report.retrieval_places": COUNT,
     "report.probe_places": COUNT,
-    "report.degrees": Bounds(0, 90, open="low"),
+    "report.degrees": Bounds(0.01, 90),  # 650 million cells of the globe
     "callbacks.*.every*": COUNT,
     "trainer.num_nodes": COUNT,
     "trainer.accumulate_grad_batches": COUNT,
