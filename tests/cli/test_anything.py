@@ -211,7 +211,7 @@ def test_anything_ends_in_a_line(data: st.DataObject, sources: Path, capsys: pyt
 
 
 @pytest.mark.slow
-@settings(max_examples=1000, **COMMON)
+@settings(max_examples=600, **COMMON)
 @given(data=st.data())
 def test_much_more_of_anything_ends_in_a_line(
     data: st.DataObject, sources: Path, capsys: pytest.CaptureFixture[str]
