@@ -50,6 +50,7 @@ FLOORS = {
     "checkpoint": 4,
     "downstream": 4,
     "downstream.rivals": 5,
+    "downstream.benchmark": 5,
     "training.report": 5,
     "runs.building": 5,
     "runs.checks": 5,
