@@ -61,6 +61,7 @@ FLOORS = {
     "runs.ending": 6,
     "cli": 6,
     "runs.launch": 7,
+    "runs.evaluating": 7,
 }
 ONLY = {
     "hydra": {"runs"},

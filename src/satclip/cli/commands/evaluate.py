@@ -111,8 +111,7 @@ def evaluate(
         named = [name for text in tasks for name in words(text)]
         if full and named == ["all"]:
             named.append("checkerboard")
-        most = max(int(count) if str(count).isdigit() else 10_000 for count in settings.labels)
-        made = rows(sources, words(rivals), quick=most <= 1000)
+        made = rows(sources, words(rivals), quick=settings.few)
         chosen = by_name(named, roots, seed=seed)
     if probe == "coordbench":
         _coordbench(made, chosen, seed, output)

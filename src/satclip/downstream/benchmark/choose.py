@@ -50,7 +50,7 @@ def by_name(names: Sequence[str], root: Root = DEFAULT_ROOT, *, seed: int = 0) -
                 + (f"did you mean {near[0]}?" if near else f"there are {', '.join((*TASKS, EVERY))}")
             )
         if kind == CHECKERBOARD:
-            tasks.extend((f"{kind} {km:g} km", Checkerboard(km)) for km in _resolutions(name, rest))
+            tasks.extend((name, Checkerboard(km)) for km in _resolutions(name, rest))
         else:
             build: Callable[..., Task] = TASKS[name]
             tasks.append((name, build(root=root, seed=seed)))
@@ -58,7 +58,7 @@ def by_name(names: Sequence[str], root: Root = DEFAULT_ROOT, *, seed: int = 0) -
 
 
 def load(tasks: Iterable[tuple[str, Task]]) -> Chosen:
-    """Load tasks under these names; what is missing is named and the others go on.
+    """Load tasks, each called by this name where it is missing; the others go on.
 
     Raises:
         ValueError: when a file is not as it should be.
@@ -73,7 +73,8 @@ def load(tasks: Iterable[tuple[str, Task]]) -> Chosen:
         except ModuleNotFoundError as error:
             missing.append(f"{name}: {error}")
         else:
-            found.append(replace(labels, name=name) if name.startswith(CHECKERBOARD) else labels)
+            resolution = f"{CHECKERBOARD} {task.resolution_km:g} km" if isinstance(task, Checkerboard) else labels.name
+            found.append(replace(labels, name=resolution))
     return Chosen(tuple(found), tuple(missing))
 
 

@@ -18,6 +18,7 @@ PROBES: dict[str, Callable[[], Probe]] = {
     "range": RangeProbe,
 }
 ALL = "all"
+MANY = 1000
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class Settings:
         if self.probe not in (*PROBES, COORDBENCH):
             raise ValueError(f"no such probe: {self.probe}; there are {', '.join((*PROBES, COORDBENCH))}")
         self.plan()
+
+    @property
+    def few(self) -> bool:
+        """Whether no more than a thousand labels are asked for: harmonics up to L = 20 are then enough."""
+        return all(str(count) != ALL and int(count) <= MANY for count in self.labels)
 
     def plan(self) -> Plan:
         """The same as the numerical core takes it."""
