@@ -70,7 +70,7 @@ def test_all_tasks_are_asked_for_and_the_missing_ones_named(tmp_path: Path) -> N
 def test_a_task_is_one_yaml_for_a_table(tmp_path: Path) -> None:
     (tmp_path / "task").mkdir()
     (tmp_path / "task" / "warmth.yaml").write_text(
-        f"_target_: satclip.downstream.tasks.CsvTask\npath: {table(tmp_path / 'labels.csv')}\ntarget: warmth\nunit: degC\n"
+        f"_target_: satclip.downstream.tasks.CsvTask\npath: {table(tmp_path / 'labels.csv')}\ntarget: warmth\n"
     )
     where = f"hydra.searchpath=[file://{tmp_path}]"
     gain = evaluating.main(composed("model=raw", "task=warmth", where, f"output_dir={tmp_path}", *QUICK))

@@ -17,6 +17,7 @@ from satclip.cli.commands.export import export
 from satclip.cli.commands.grid import grid
 from satclip.cli.commands.info import info
 from satclip.cli.commands.map import map_
+from satclip.cli.commands.probe import probe
 from satclip.cli.commands.resume import resume
 from satclip.cli.commands.similar import similar
 
@@ -39,7 +40,7 @@ def app() -> None:
     """Location encoders at work: embed places and grids, draw them, look into a model, score it, export it."""
 
 
-for _command in (embed, grid, map_, similar, info, evaluate, export, resume):
+for _command in (embed, grid, map_, similar, info, evaluate, probe, export, resume):
     app.add_command(_command)
 
 

@@ -11,7 +11,7 @@ from satclip.downstream.benchmark.coordbench_table import DEGREES, CoordBenchLin
 from satclip.downstream.benchmark.run import UNKNOWN, WORDS, Benchmark
 from satclip.downstream.benchmark.tables import Cell
 
-COLOURS = {tables.BETTER: "green", tables.WORSE: "red", tables.TIED: "dim"}
+COLOURS = {"best": "green", tables.BETTER: "green", tables.WORSE: "red", tables.TIED: "dim"}
 NARROWEST = 150  # columns of a table that is not wrapped, where the output is no terminal
 
 
@@ -37,6 +37,19 @@ def tell(found: Benchmark) -> None:
         console.print(f"{word}: {meaning}", style="dim", highlight=False)
     console.print(words.protocol(found), style="dim", highlight=False)
     _skipped(found.skipped)
+
+
+def tell_rows(found: Benchmark, task: str) -> None:
+    """Print every row's score on a task; the best of a column and its ties are green."""
+    grid = tables.score_grid(found, task)
+    shown = Table(title=grid.title, title_justify="left", box=None, header_style="dim")
+    for name in ("row", "pretraining", *grid.columns):
+        shown.add_column(name, no_wrap=True)
+    for name, setting, cells in grid.rows:
+        shown.add_row(name, setting, *(_cell(cell) for cell in cells))
+    console = _console()
+    console.print(shown)
+    console.print()
 
 
 def tell_coordbench(lines: Sequence[CoordBenchLine], skipped: Sequence[str]) -> None:

@@ -134,3 +134,4 @@ def coasts(axes: Axes, lonlat: Array) -> None:
     axes.set_aspect(1 / max(0.1, float(np.cos(np.radians((south + north) / 2)))))
     axes.set_xticks([])
     axes.set_yticks([])
+    axes.spines[:].set_linewidth(0.4)

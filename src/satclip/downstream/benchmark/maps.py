@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from satclip.downstream.contract import Array, Labels
@@ -70,6 +71,7 @@ def error_maps(labels: Labels, found: Answered, title: str) -> Figure:
         wrong = _points(panels[2], found.lonlat, off, ERRORS, Normalize(-widest, widest), regional=regional)
         for artist, axes, words in ((drawn, panels[1], labels.name + unit), (wrong, panels[2], f"error{unit}")):
             bar = figure.colorbar(artist, ax=axes, orientation="horizontal", shrink=0.6, aspect=36, pad=0.02)
+            bar.locator = MaxNLocator(4)
             bar.set_label(words, fontsize=7)
             bar.ax.tick_params(labelsize=7)
             bar.outline.set_linewidth(0.4)
