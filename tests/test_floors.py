@@ -52,6 +52,7 @@ FLOORS = {
     "downstream.rivals": 5,
     "downstream.benchmark": 5,
     "training.report": 5,
+    "training.probe": 5,
     "runs.building": 5,
     "runs.checks": 5,
     "runs.composing": 5,
