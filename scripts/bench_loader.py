@@ -28,12 +28,12 @@ import rasterio
 import torch
 from torch.utils.data import default_collate
 
-from satclip.data.bands import SENTINEL2
 from satclip.data.datamodule import S2DataModule
-from satclip.data.folder import Folder
-from satclip.data.index import read_index, write_index
-from satclip.data.rewrite import recompressed
-from satclip.data.shards import write_shard
+from satclip.data.geotiff.bands import SENTINEL2
+from satclip.data.prepare.rewrite_shards import recompressed
+from satclip.data.sources.folder import Folder
+from satclip.data.sources.index_csv import read_index, write_index
+from satclip.data.sources.shards import write_shard
 
 PER_SHARD = 1000
 COUNTED = 128  # patches of a repeat

@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from satclip.data.bad import in_words
-from satclip.data.bands import SENTINEL2_L2A
-from satclip.data.decode import decode, decoding
-from satclip.data.doctor import check
-from satclip.data.findings import Report
-from satclip.data.geotiff import BadPatchError
-from satclip.data.hashing import shuffled
-from satclip.data.source import Source
-from satclip.data.table import SPLITS, Split
+from satclip.data.batches.bad_patches import in_words
+from satclip.data.geotiff.bands import SENTINEL2_L2A
+from satclip.data.geotiff.decode import decode, decoding
+from satclip.data.geotiff.pixels import BadPatchError
+from satclip.data.prepare.check import check
+from satclip.data.prepare.findings import Report
+from satclip.data.sources.protocol import Source
+from satclip.data.split.rule import SPLITS, Split
+from satclip.hashing import shuffled
 from satclip.plots.projection import project
 from satclip.plots.world import CENTRAL_MERIDIAN, save, world
 

@@ -12,6 +12,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -49,7 +50,7 @@ def plan() -> list[Room]:
 
 
 def module_name(path: Path) -> str:
-    """`src/satclip/data/shards.py` -> `data.shards`; a package's own file is the package."""
+    """`src/satclip/data/sources/shards.py` -> `data.shards`; a package's own file is the package."""
     return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
 
 
@@ -71,7 +72,7 @@ def modules() -> Iterator[Path]:
 
 
 def imports(path: Path) -> set[str]:
-    """Every module that a file imports anywhere, with `from a import b` as both a and a.b.
+    """Every module that a file imports anywhere: of `from a import b` it is a.b where that is a module of ours, else a.
 
     Raises:
         ValueError: an import is relative.
@@ -83,15 +84,22 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             if node.level:
                 raise ValueError(f"{path.name}: write imports in full")
-            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+            for alias in node.names:
+                longer = f"{node.module}.{alias.name}"
+                found.add(longer if longer.removeprefix("satclip.") in names() else str(node.module))
     return found
 
 
 def own_imports(path: Path) -> set[str]:
-    """The modules of this package that a file imports, as `data.shards`."""
+    """The modules of this package that a file imports, as `data.datamodule`."""
     mine = {module.removeprefix("satclip.") for module in imports(path) if module.startswith("satclip.")}
-    real = {module_name(each) for each in modules()}
-    return mine & real
+    return mine & names()
+
+
+@cache
+def names() -> frozenset[str]:
+    """All modules of the package."""
+    return frozenset(module_name(each) for each in modules())
 
 
 def arrows(rooms: list[Room]) -> Counter[tuple[str, str]]:
@@ -139,6 +147,11 @@ def lines_of(rooms: list[Room]) -> Counter[str]:
     return found
 
 
+def words(room: Room) -> list[str]:
+    """Its name in lines that fit into a box."""
+    return room.name.replace(".", ".\n").replace("_", "_\n").split("\n")
+
+
 def draw(rooms: list[Room], edges: Counter[tuple[str, str]], sizes: Counter[str], target: Path) -> None:
     """The picture: floors as rows, rooms as boxes as wide as their code, arrows as thick as their imports."""
     floors = sorted({room.floor for room in rooms}, reverse=True)
@@ -150,16 +163,17 @@ def draw(rooms: list[Room], edges: Counter[tuple[str, str]], sizes: Counter[str]
     middle: dict[str, tuple[float, float]] = {}
     for height, floor in enumerate(reversed(floors)):
         row = [room for room in rooms if room.floor == floor]
-        widths = [max(7.5, 1.15 * len(room.name), sizes[room.name] ** 0.5 / 4.2) for room in row]
+        wanted = [max(5.6, 0.72 * max(map(len, words(room))) + 1.2, sizes[room.name] ** 0.5 / 4.2) for room in row]
+        widths = [width * min(1.0, 94 / sum(wanted)) for width in wanted]
         gap = (100 - sum(widths)) / (len(row) + 1)
         left = gap
         axes.text(0.4, height, str(floor), fontsize=9, color="#9aa7b1", va="center")
         for room, width in zip(row, widths, strict=True):
             axes.add_patch(
                 FancyBboxPatch(
-                    (left, height - 0.2),
+                    (left, height - 0.24),
                     width,
-                    0.4,
+                    0.48,
                     boxstyle="round,pad=0,rounding_size=0.12",
                     facecolor="#e9eef2",
                     edgecolor="#24303a",
@@ -167,17 +181,8 @@ def draw(rooms: list[Room], edges: Counter[tuple[str, str]], sizes: Counter[str]
                     zorder=3,
                 )
             )
-            axes.text(left + width / 2, height + 0.05, room.name, ha="center", va="center", fontsize=8.5, zorder=4)
-            axes.text(
-                left + width / 2,
-                height - 0.11,
-                f"{sizes[room.name]:,}",
-                ha="center",
-                va="center",
-                fontsize=6.5,
-                color="#5b6873",
-                zorder=4,
-            )
+            label = "\n".join([*words(room), f"{sizes[room.name]:,}"])
+            axes.text(left + width / 2, height, label, ha="center", va="center", fontsize=7.2, zorder=4)
             middle[room.name] = (left + width / 2, height)
             left += width + gap
     for (start, end), count in edges.items():
@@ -185,8 +190,8 @@ def draw(rooms: list[Room], edges: Counter[tuple[str, str]], sizes: Counter[str]
         up = to_y >= y and start.split(".")[0] != end.split(".")[0]
         axes.add_patch(
             FancyArrowPatch(
-                (x, y - 0.2),
-                (to_x, to_y + 0.2),
+                (x, y - 0.24),
+                (to_x, to_y + 0.24),
                 arrowstyle="-|>,head_length=3,head_width=1.6",
                 connectionstyle=f"arc3,rad={0.12 if to_x > x else -0.12}",
                 linewidth=0.4 + 0.12 * min(count, 10),

@@ -19,11 +19,11 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.hf_api import RepoFile
 from rich.progress import track
 
-from satclip.data.atomic import atomic_file, move
-from satclip.data.hub import check_file_name, require_hub
-from satclip.data.index import INDEX
-from satclip.data.shards import members
-from satclip.data.tar_index import INDEX_SUFFIX
+from satclip.data.sources.huggingface import check_file_name, require_hub
+from satclip.data.sources.index_csv import INDEX
+from satclip.data.sources.shards import members
+from satclip.data.sources.tar_index import INDEX_SUFFIX
+from satclip.files import atomic_file, move
 
 REPOSITORY = "torchgeo/s2-100k"
 UNFINISHED = ".fetching"

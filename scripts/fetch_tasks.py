@@ -15,11 +15,11 @@ import json
 import sys
 from pathlib import Path
 
-from satclip.data.atomic import atomic_file
-from satclip.data.transport import fetch
-from satclip.data.web import fetch_part
+from satclip.data.sources.download import fetch
+from satclip.data.sources.web import fetch_part
 from satclip.downstream.tasks.loading import DEFAULT_ROOT
 from satclip.downstream.tasks.origins import ORIGINS, Origin
+from satclip.files import atomic_file
 
 MANIFEST = "checksums.json"
 PART = 1 << 20

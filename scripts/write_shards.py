@@ -18,10 +18,12 @@ import torch
 from torch import Tensor
 
 from satclip import __version__
-from satclip.data.bands import SENTINEL2_L2A
-from satclip.data.rewrite import LEVEL, Rewriting, rewrite
-from satclip.data.source import Source, Streamed, Whereabouts
-from satclip.data.table import Split, place_patches
+from satclip.data.geotiff.bands import SENTINEL2_L2A
+from satclip.data.prepare.rewrite_shards import LEVEL, Rewriting, rewrite
+from satclip.data.sources.locate import DataLocation, Streamed
+from satclip.data.sources.places import place_patches
+from satclip.data.sources.protocol import Source
+from satclip.data.split.rule import Split
 from satclip.geography.countries import countries
 
 
@@ -66,7 +68,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        source = Whereabouts(options.source).find()
+        source = DataLocation(options.source).find()
         assert not isinstance(source, Streamed)
         table = place_patches(source, options.source, options.max_bad_fraction)
         split, held_out = choose(source, table.lonlat, table.rows, options)

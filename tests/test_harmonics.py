@@ -17,7 +17,7 @@ from satclip.harmonics import (
     longitude_rows,
     many_harmonics,
 )
-from satclip.optional import optional
+from satclip.optional_import import optional
 from satclip.sphere import uniform_on_sphere
 
 HARD_PLACES = torch.tensor(

@@ -3,9 +3,7 @@
 Every public name is loaded when it is first asked for, so that `import satclip` costs no more than torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # and not typing's: the command waits for this file before it heeds a signal
 if TYPE_CHECKING:
     from satclip.checkpoint import get_satclip, load_location_encoder
     from satclip.data.datamodule import S2DataModule
@@ -35,7 +33,9 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
     if name not in _HOMES:
         raise AttributeError(f"module 'satclip' has no attribute {name!r}; public names: {', '.join(__all__)}")
     try:

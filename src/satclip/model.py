@@ -44,8 +44,13 @@ class TwoTowers(nn.Module):
         """Reflectance [B, C, H, W] -> [B, D], not normalised, in the image tower's dtype.
 
         Raises:
+            TypeError: the images are no tensor.
             ValueError: the images are whole numbers, or of another shape than the tower takes.
         """
+        if not isinstance(images, Tensor):
+            raise TypeError(
+                f"images must be a tensor [B, C, H, W], got {type(images).__name__}; torch.as_tensor(images)"
+            )
         if not images.is_floating_point():
             raise ValueError(f"images must be reflectance in floats (DN / 10000 for Sentinel-2), got {images.dtype}")
         weight = next(self.vision.parameters(), images)

@@ -1,5 +1,7 @@
 """Places on the Earth: degrees, ranges and distances. Longitude comes first, always."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -14,9 +16,14 @@ def angle_dtype(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
+def radians(degrees: Tensor) -> Tensor:
+    """Degrees as radians, in the dtype of `degrees`: bit for bit torch.deg2rad, which not every ONNX exporter knows."""
+    return degrees * math.radians(1)
+
+
 def unit_vectors(lonlat: Tensor) -> Tensor:
     """Place (longitude, latitude) in degrees on the unit sphere: [..., 2] -> [..., 3]."""
-    angle = torch.deg2rad(lonlat)
+    angle = radians(lonlat)
     (x, ring), (y, z) = angle.cos().unbind(-1), angle.sin().unbind(-1)
     return torch.stack((ring * x, ring * y, z), -1)
 
@@ -68,7 +75,7 @@ def _remedy(rows: Tensor) -> str:
     finite = rows[rows.isfinite().all(-1)]
     swapped = finite.flip(-1)
     if len(finite) and bad_lonlat(finite).any() and not bad_lonlat(swapped).any():
-        return "the columns look like (latitude, longitude): swap them"
+        return "latitude must lie in [-90, 90]; the columns look like (latitude, longitude): swap them"
     return "longitude must lie in [-180, 360] and latitude in [-90, 90] degrees, without NaN"
 
 

@@ -99,7 +99,7 @@ def test_a_file_that_is_missing_is_named(folder: Path, name: str) -> None:
     [
         ("config.json", "{", "saved cannot be read"),
         ("config.json", "[]", "holds no object"),
-        ("config.json", "{}", r"describes no location encoder \(KeyError"),
+        ("config.json", "{}", r"describes no location encoder \(encoding must be a dictionary with a name"),
         ("model.safetensors", "hello", "saved cannot be read"),
     ],
 )

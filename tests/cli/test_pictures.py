@@ -30,8 +30,8 @@ def test_a_picture_is_wider_than_high_and_has_colours(
 
 def test_a_place_that_is_none_is_told(satclip: Any, model: str, tmp_path: Path) -> None:
     outcome = satclip("similar", "--model", model, "--lon", "52.5", "--lat", "113.4", "-o", tmp_path / "a.png")
-    assert outcome.code == 1
-    assert "look like (latitude, longitude)" in outcome.err
+    assert outcome.code == 2
+    assert "latitude must lie in -90..90, got 113.4" in outcome.err
 
 
 def test_a_model_of_two_dimensions_has_no_map(satclip: Any, tmp_path: Path) -> None:

@@ -46,3 +46,16 @@ def test_what_is_no_run_or_names_code_is_refused_in_a_line(tmp_path: Path, satcl
         outcome = satclip("resume", str(tmp_path / name))
         assert outcome.code == 1
         assert said in outcome.err
+
+
+def test_configs_of_one_s_own_are_asked_for_again(tmp_path: Path, project: Path) -> None:
+    """They are not taken out of the run's folder, for a config may name code."""
+    folder = begun(tmp_path / "run", "experiment=mine")
+    sources = [{"path": "hydra.conf", "provider": "hydra"}, {"path": "/own", "provider": "command-line"}]
+    runtime = {"cwd": str(tmp_path), "config_sources": sources}
+    (folder / ".hydra" / "hydra.yaml").write_text(yaml.safe_dump({"hydra": {"runtime": runtime}}))
+    with pytest.raises(ValueError, match=f"satclip resume {folder} --config-dir /own"):
+        command_of(folder)
+    arguments, _ = command_of(folder, ["--config-dir", "/own"])
+    resumed = ["--config-dir", "/own", "experiment=mine", f"hydra.run.dir={folder}", "ckpt_path=auto"]
+    assert arguments == [str(project / "train.py"), *resumed]

@@ -54,7 +54,7 @@ def test_every_help_has_examples(command: str, satclip: Any) -> None:
         (("embed", "in.docx", "--model", "m", "-o", "out.npy"), "these are: .csv"),
         (("embed", "in.csv", "--model", "m", "-o", "out.npy", "--layer", "a"), "has no layers"),
         (("embed", "in.csv", "--model", "m", "-o", "out.npy", "--workers", "2"), "only --engine ray"),
-        (("embed", "in.csv", "--model", "m", "-o", "out.npy", "--batch-size", "0"), "x>=1"),
+        (("embed", "in.csv", "--model", "m", "-o", "out.npy", "--batch-size", "0"), "1<=x<=1048576"),
         (("embed", "in.csv", "--model", "m", "-o", "out.npy", "--engine", "ray", "--device", "mps"), "cpu or cuda"),
         (("embed", "in.gpkg", "--model", "m", "-o", "out.npy", "--lon", "a"), "holds points"),
         (("grid", "--model", "m", "-o", "out.png"), "must end in one of .tif"),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from satclip.data.split import block_split
+from satclip.data.split.rule import block_split
 from satclip.downstream.places import LabelledPlaces, labelled_places
 from satclip.downstream.probe import feature_sets, figures, probe_figures, probe_table, splits, usable
 from satclip.downstream.seen import Seen

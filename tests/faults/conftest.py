@@ -169,6 +169,24 @@ def start(small: list[str], tmp_path: Path) -> Iterator[Callable[..., Process]]:
 
 
 @pytest.fixture
+def tell() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run any command to its end in the current folder; errors and output are one text, as on a terminal."""
+
+    def run_it(*command: str | Path, code: int = 0, **options: Any) -> subprocess.CompletedProcess[str]:
+        path = os.pathsep.join([str(HERE), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]).rstrip(os.pathsep)
+        surroundings = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path, **options.pop("env", {})}
+        done = subprocess.run(
+            [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+            check=False, env=surroundings, **options,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout
+        assert code == 0 or "Traceback" not in done.stdout, done.stdout
+        return done
+
+    return run_it
+
+
+@pytest.fixture
 def ledger(pytestconfig: pytest.Config) -> Callable[[str, str, str], None]:
     """Note a fault, what was lost by it, and how long it took to recover."""
 

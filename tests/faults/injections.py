@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -24,6 +25,30 @@ class SignalAt(L.Callback):
 
     def on_validation_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
         self._hit(trainer, trainer.global_step, "validation")
+
+
+class SignalInBatch(L.Callback):
+    """Sends this very process SIGTERM in a batch of an epoch, which need not end an optimiser step."""
+
+    def __init__(self, epoch: int, batch: int) -> None:
+        self.at = (epoch, batch)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if (trainer.current_epoch, batch_idx) == self.at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+class NoteSaves(L.Callback):
+    """Adds the step of every checkpoint that is written, `best.ckpt` among them, to a file."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, *_: Any) -> None:
+        with self.path.open("a") as file:
+            file.write(f"{trainer.global_step}\n")
 
 
 class NanAt(L.Callback):

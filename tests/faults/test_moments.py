@@ -17,11 +17,11 @@ import torch
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
+from satclip.data.batches.streamed import collect_stream
 from satclip.data.datamodule import S2DataModule
-from satclip.data.index import read_index, write_index
-from satclip.data.shards import write_shard
-from satclip.data.stream import collect_stream
-from satclip.data.table import Split
+from satclip.data.sources.index_csv import read_index, write_index
+from satclip.data.sources.shards import write_shard
+from satclip.data.split.rule import Split
 from satclip.sphere import uniform_on_sphere
 
 PLACE = Affine(10, 0, 500_000, 0, -10, 5_000_000)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from satclip.data.blue_marble_datamodule import BlueMarbleDataModule
-from satclip.data.source import Source
+from satclip.data.sources.protocol import Source
 
 BROKEN, MISSING, LATE = 0, 1, 2  # of every hundred
 

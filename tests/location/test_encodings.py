@@ -9,7 +9,7 @@ import torch
 from satclip.location.encodings import ENCODINGS, SphericalHarmonics
 from satclip.sphere import uniform_on_sphere
 
-TABLE = Path(__file__).parents[1] / "data" / "encodings.npz"  # what the reference printed, float64
+TABLE = Path(__file__).parents[1] / "fixtures" / "encodings.npz"  # what the reference printed, float64
 PLAIN = ("direct", "cartesian3d", "wrap")
 MULTI_SCALE = ("grid", "spherec", "spherecplus", "spherem", "spheremplus", "theory")
 SEAMLESS = ("cartesian3d", "wrap", "sphericalharmonics")

@@ -9,7 +9,7 @@ from torch import nn
 from satclip.location.networks import MLP, NETWORKS, FCNet, Linear, Siren
 
 TABLE = (
-    Path(__file__).parents[1] / "data" / "encodings_networks.npz"
+    Path(__file__).parents[1] / "fixtures" / "encodings_networks.npz"
 )  # features, weights and what the reference printed
 
 

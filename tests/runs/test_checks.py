@@ -81,7 +81,8 @@ REFUSALS = {
     "vision.width=-3": "vision.width takes", "vision.shrink=9": "1 to 4", "vision=null": "vision takes one of resnet18",
     "vision=typo": "Could not find 'vision/typo'", "vision._target_=no.Class": "there is no 'no.Class'",
     "~vision": "vision is missing", "~dataset.root": "dataset.root is missing", "vision=timm vision.name=no": "timm",
-    "loss.chunk=0": "1 or more", "report.degrees=0": "more than 0", "report.probe_places=abc": WHOLE,
+    "loss.chunk=0": "1 or more", "report.degrees=1e-9": "0.01 or more",
+    "report.degrees=0": "0.01 or more", "report.probe_places=abc": WHOLE,
     "report=3": "group of options", "callbacks.resumable.every_n_steps=0": "1 or more", "+callbacks.x=1": "callbacks.x",
     "callbacks.speed.every=abc": WHOLE, "seed=${nope}": "nope", "+logger.wandb.foo=1": "logger.wandb",
     "logger=wandb logger.wandb.offline=3": "true or false", "logger=wandb logger.wandb.tags=3": "a list of texts",
@@ -95,6 +96,12 @@ REFUSALS = {
     "trainer.max_time=3": "+trainer.max_time=", "+trainer.strategy=fsdp": "trainer.strategy takes auto",
     "+trainer.gradient_clip_algorithm=value": "needs trainer.gradient_clip_val", "+trainer.profiler=no": "simple",
     "+trainer.val_check_interval=2.5": "val_check_interval", "+trainer.num_nodes=2": "torchrun or srun",
+    "temperature=0.009": "give 0.01 at least", "vision.in_channels=5": "does not fit the 3 dataset.bands",
+    "optimized_metric=val/loss": "begin with best/ or last/",
+    "callbacks.checkpoint.monitor=nope": "takes one of val/loss",
+    "callbacks=early_stopping callbacks.early_stopping.monitor=val/nope": "val/image_to_location/top10",
+    "callbacks=early_stopping trainer.limit_val_batches=0": "needs validations",
+    "dataset.image_size=64": "more than the 32 pixels of dataset.patch_size",
     "dataset.bands=[a": "cannot read", "+legendre_polys=3": "legendre_polys",
 }  # fmt: skip
 
@@ -104,6 +111,13 @@ def test_what_cannot_be_is_refused_by_name(given: str) -> None:
     said = said_of(*given.split(" "))
     assert said is not None
     assert REFUSALS[given] in said
+
+
+@pytest.mark.parametrize(
+    "given", ["temperature=0.01", "callbacks.checkpoint.monitor=train/loss", "optimized_metric=null"]
+)
+def test_what_is_at_the_edge_is_let_through(given: str) -> None:
+    assert said_of(given) is None
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from satclip.data.index import read_index, write_index
+from satclip.data.sources.index_csv import read_index, write_index
 from satclip.runs import ending, options, outcome, run
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from satclip.runs import again, environment, folders, lock
+from satclip import launch_environment
+from satclip.runs import again, folders, lock
 
 
 def config_of(pattern: str, mode: str = "run") -> object:
@@ -30,8 +31,8 @@ def test_the_tasks_of_srun_name_one_folder_whenever_each_begins(
 ) -> None:
     for name, value in (("SLURM_NTASKS", "2"), ("SLURM_JOB_ID", "7"), ("SLURM_STEP_ID", "1")):
         monkeypatch.setenv(name, value)
-    assert {environment.started("%H-%M-%S-%f") for _ in range(3)} == {"slurm-7-1"}
-    OmegaConf.register_new_resolver("started", environment.started, replace=True)
+    assert {launch_environment.started("%H-%M-%S-%f") for _ in range(3)} == {"slurm-7-1"}
+    OmegaConf.register_new_resolver("started", launch_environment.started, replace=True)
     (tmp_path / "slurm-7-1").mkdir()  # by another task, or before the job was put back into the queue
     assert folders._choose(config_of(f"{tmp_path}/${{started:x}}"), "run") == tmp_path / "slurm-7-1"  # type: ignore[arg-type]
     lock.release(tmp_path / "slurm-7-1")
@@ -72,6 +73,8 @@ def test_the_command_that_resumes_a_run_is_whole(tmp_path: Path) -> None:
     assert again.resuming(given, tmp_path, ["epochs=5"]) == [
         "--config-dir", "my", "seed=1", "name=a b", "epochs=5", f"hydra.run.dir={tmp_path}", "ckpt_path=auto",
     ]  # fmt: skip
+    behind = ["seed=1", "-cd", "my", "epochs=3", "--config-name=other"]  # Hydra takes no option behind those
+    assert again.resuming(behind, tmp_path)[:5] == ["-cd", "my", "--config-name=other", "seed=1", "epochs=3"]
     assert again.quoted(tmp_path / 'a "b"') == f'"{tmp_path}/a \\"b\\""'  # as Hydra reads it
 
 

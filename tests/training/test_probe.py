@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 
-from satclip.data.split import block_split
+from satclip.data.split.rule import block_split
 from satclip.downstream.contract import Labels
 from satclip.downstream.tasks import TaskDataMissing
 from satclip.embedding import embed

@@ -1,6 +1,8 @@
 """A checkpoint is whole or not there."""
 
 import errno
+import os
+import pickle
 import resource
 from pathlib import Path
 from typing import Any
@@ -55,3 +57,24 @@ def test_a_save_makes_its_folder_and_loads_as_plain_weights(tmp_path: Path) -> N
 
 def test_a_config_becomes_plain_values() -> None:
     assert plain({"a": (1, 2.5), "b": {"c": Path("x")}, 3: None}) == {"a": [1, 2.5], "b": {"c": "x"}, "3": None}
+
+
+class Order:
+    """Runs a command when it is unpickled by anything that runs commands."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.system, (f"touch {self.path}",)
+
+
+@pytest.mark.parametrize("asked", [None, False, True])
+def test_resuming_runs_nothing_out_of_a_checkpoint_whoever_asks(asked: bool | None, tmp_path: Path) -> None:
+    path, done = tmp_path / "last.ckpt", tmp_path / "done"
+    torch.save({"weights": torch.arange(3), "then": Order(done)}, path)
+    with pytest.raises(pickle.UnpicklingError, match=r"posix\.system"):
+        AtomicCheckpointIO().load_checkpoint(path, weights_only=asked)
+    assert not done.exists()
+    torch.save({"weights": torch.arange(3)}, path)
+    assert torch.equal(AtomicCheckpointIO().load_checkpoint(path)["weights"], torch.arange(3))

@@ -1,37 +1,71 @@
 """Where a model comes from: a file, a folder, or a name on the Hugging Face hub."""
 
+import logging
 import re
 from pathlib import Path
+
+from satclip.weights import printable
+
+log = logging.getLogger(__name__)
 
 RELEASED = tuple(
     f"microsoft/SatCLIP-{tower}-L{degrees}" for tower in ("ResNet18", "ResNet50", "ViT16") for degrees in (10, 40)
 )
 FOLDER = ("config.json", "model.safetensors")
+OF_A_RUN = ("best.ckpt", "last.ckpt")  # the first that is there
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 FILE_ENDINGS = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
+UNTRAINED = "untrained:"
 
 
 def locate(source: str | Path) -> Path:
     """The file or folder that `source` names, fetched from the hub and cached where it is a name there.
 
+    A run's folder stands for its best checkpoint, or for its last one where there is no best.
+
     Raises:
-        FileNotFoundError: it is no file, no folder, and cannot be a name on the hub.
+        FileNotFoundError: it is no file, no folder, and cannot be a name on the hub; or a folder without a model.
         ConnectionError: it may be a name on the hub, but is neither cached nor can it be fetched.
     """
-    path = Path(source).expanduser()
-    if path.exists():
-        return path
     name = str(source)
+    path = Path(source)
+    if path.parts[:1] == ("~",):
+        path = path.expanduser()
+    try:
+        folder, there = bool(name) and path.is_dir(), bool(name) and path.exists()
+    except OSError as error:
+        raise FileNotFoundError(f"cannot look at {printable(name)}: {error.strerror}; give another path") from error
+    if folder:
+        return _inside(path)
+    if there:
+        return path.parent if path.name in FOLDER else path
     if not HUB_NAME.fullmatch(name) or name.endswith(FILE_ENDINGS) or isinstance(source, Path):
         raise FileNotFoundError(
-            f"no file or folder {source}; give a checkpoint, a folder that save_pretrained wrote, "
-            f"or a name on the hub such as {RELEASED[-1]}"
+            f"no file or folder {printable(name)}; give a checkpoint, a run's folder, a folder that save_pretrained "
+            f"wrote, or a name on the hub such as {RELEASED[-1]}"
         )
     if name in RELEASED:
         return fetched(name, f"{name.split('/')[1].lower()}.ckpt")
     for file in FOLDER:
         path = fetched(name, file)
     return path.parent
+
+
+def _inside(folder: Path) -> Path:
+    """The folder itself where `save_pretrained` wrote it, else the checkpoint of the run whose folder it is."""
+    if any((folder / name).exists() for name in FOLDER):
+        return folder
+    for checkpoints in (folder / "checkpoints", folder):
+        for name in OF_A_RUN:
+            if (checkpoints / name).is_file():
+                log.info("%s: taking %s", folder, checkpoints / name)
+                return checkpoints / name
+    runs = sorted({path.parents[1].name for name in OF_A_RUN for path in folder.glob(f"*/checkpoints/{name}")})
+    several = f"; it holds the runs {', '.join(runs[-3:])}: give one of them" if runs else ""
+    raise FileNotFoundError(
+        f"no model in the folder {folder}: neither {' and '.join(FOLDER)} (save_pretrained) "
+        f"nor checkpoints/{' or checkpoints/'.join(OF_A_RUN)} (a run){several}"
+    )
 
 
 def fetched(repository: str, file: str) -> Path:

@@ -1,64 +1,34 @@
 """The `satclip` command.
 
-What this file imports is light: torch, pyarrow and the rest are imported by the command that runs, so that
-`satclip --help` answers at once.
+Nothing but the standard library is imported before signals are heeded: an interrupt in the first tenth of a second ends
+the command as quietly as one later on.
 """
 
-import signal
+import sys
 from collections.abc import Sequence
-from types import FrameType
 
-import click
-
-import satclip
-from satclip.cli.commands.embed import embed
-from satclip.cli.commands.evaluate import evaluate
-from satclip.cli.commands.export import export
-from satclip.cli.commands.grid import grid
-from satclip.cli.commands.info import info
-from satclip.cli.commands.map import map_
-from satclip.cli.commands.probe import probe
-from satclip.cli.commands.resume import resume
-from satclip.cli.commands.similar import similar
-
-
-@click.group(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="""\b
-Examples:
-  satclip info microsoft/SatCLIP-ViT16-L40
-  satclip embed places.csv --model microsoft/SatCLIP-ViT16-L40 -o places.parquet
-  satclip evaluate last.ckpt geoclip -o report
-  satclip grid --model last.ckpt --resolution 0.25 -o world.tif
-
-\b
-A model SOURCE is a checkpoint file, a safetensors folder, or a name on the Hugging Face hub.
-Coordinates are longitude, latitude in degrees, in that order, everywhere.""",
-)
-@click.version_option(satclip.__version__, prog_name="satclip")
-def app() -> None:
-    """Location encoders at work: embed places and grids, draw them, look into a model, score it, export it."""
-
-
-for _command in (embed, grid, map_, similar, info, evaluate, probe, export, resume):
-    app.add_command(_command)
+from satclip.cli.signals import Stopped, heeded
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 done, 1 bad input, 2 bad usage, 130 interrupted."""
-    before = signal.signal(signal.SIGTERM, _interrupt)  # `kill` clears up as Ctrl-C does
-    try:
-        outcome = app.main(arguments, prog_name="satclip", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted: no file was written.", err=True)
-        return 130
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    return outcome if isinstance(outcome, int) else 0
+    """Run the command line and return its exit code.
+
+    0 done, 1 bad input, 2 bad usage, 129, 130 or 143 stopped by SIGHUP, SIGINT or SIGTERM: 128 and the signal's number.
+    """
+    with heeded() as stopped:
+        try:
+            from satclip.cli.run import run
+
+            return run(arguments)
+        except (Stopped, KeyboardInterrupt):
+            return _interrupted(stopped.number)
+        except Exception:
+            if stopped.number is None:
+                raise
+            return _interrupted(stopped.number)  # what an import made of it on its way up
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _interrupted(number: int | None) -> int:
+    if sys.stderr is not None:
+        sys.stderr.write("Interrupted: no file was written.\n")
+    return 128 + (number or 2)

@@ -1,7 +1,7 @@
 """A location encoder as a file for other programs, and that file run again."""
 
+import io
 import logging
-import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,8 +59,9 @@ def write_pt2(encoder: LocationEncoder, path: Path) -> None:
     """A program of torch.export: `torch.export.load(path).module()(lonlat)`."""
     with _quiet():
         program = torch.export.export(encoder, (_example(),), dynamic_shapes=_any_number())
-    with path.open("wb") as file:  # a path would have to end in .pt2
-        torch.export.save(program, file)
+    written = io.BytesIO()  # and not the file: where a disk is full torch would abort the process
+    torch.export.save(program, written)
+    path.write_bytes(written.getbuffer())
 
 
 def run_pt2(path: Path, lonlat: Tensor) -> Tensor:
@@ -77,7 +78,7 @@ def write_safetensors(encoder: LocationEncoder, path: Path) -> None:
 
 def run_safetensors(path: Path, lonlat: Tensor) -> Tensor:
     """What the folder's encoder computes."""
-    return torch.Tensor(load_location_encoder(path)(lonlat))
+    return load_location_encoder(path)(lonlat)
 
 
 FORMATS = {
@@ -110,10 +111,7 @@ def _exact_numbers() -> dict[Callable[..., Any], Callable[..., Any]]:
     def number(value: float, dtype: int = 1, **layout: object) -> Any:
         return opset18.Constant(value=onnx_ir.tensor(value, dtype=onnx_ir.DataType(dtype)))
 
-    def radians(degrees: Any) -> Any:
-        return opset18.Mul(degrees, number(math.radians(1), degrees.dtype))
-
-    return {torch.ops.aten.scalar_tensor.default: number, torch.ops.aten.deg2rad.default: radians}
+    return {torch.ops.aten.scalar_tensor.default: number}
 
 
 def _example() -> Tensor:

@@ -1,9 +1,12 @@
 """The model that a command works with, on the device that was asked for."""
 
+from pathlib import Path
+
 import click
 import torch
 
 from satclip.checkpoint import load_location_encoder
+from satclip.checkpoint.sources import UNTRAINED
 from satclip.cli.failures import expected
 from satclip.location.encoder import LocationEncoder
 
@@ -20,7 +23,10 @@ def open_encoder(source: str, *, device: str = "cpu", dtype: str | None = "float
         raise click.BadParameter("MPS has no float64: add --device cpu", param_hint="--dtype")
     computed = {None: None, "float64": torch.float64}.get(dtype, torch.float32)
     with expected(OSError, ValueError, ModuleNotFoundError):
-        return load_location_encoder(source, device=chosen, dtype=computed)
+        encoder = load_location_encoder(source, device=chosen, dtype=computed)
+    if Path(source.removeprefix(UNTRAINED)).is_dir() and Path(encoder.source or source) != Path(source):
+        click.echo(f"{source}: taking {encoder.source}", err=True)
+    return encoder
 
 
 def choose_device(name: str) -> str:

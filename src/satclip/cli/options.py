@@ -10,7 +10,25 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 DTYPES = ("float32", "float64", "float16")
 OURS = ("zarr.json", "model.safetensors")  # in a folder that a command here made, and may replace
+LARGEST_BATCH = 1_048_576  # more is no faster anywhere, and takes gigabytes for nothing
 PICTURES = (".png", ".pdf", ".svg")
+
+
+class Degrees(click.ParamType[float]):
+    """A finite number of degrees from `low` to `high`; without `low` itself where `above`."""
+
+    name = "degrees"
+
+    def __init__(self, what: str, low: float, high: float, *, above: bool = False) -> None:
+        self.what, self.low, self.high, self.above = what, low, high, above
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number; NaN fits no range."""
+        number: float = click.FLOAT.convert(value, param, ctx)
+        if not (self.low < number if self.above else self.low <= number) or not number <= self.high:
+            least = f"be above {self.low:g} and at most" if self.above else f"lie in {self.low:g}.."
+            self.fail(f"{self.what} must {least}{' ' if self.above else ''}{self.high:g}, got {number:g}", param, ctx)
+        return number
 
 
 def model_option(function: Function) -> Function:
@@ -20,7 +38,8 @@ def model_option(function: Function) -> Function:
         "source",
         required=True,
         metavar="SOURCE",
-        help="Checkpoint file, safetensors folder or hub name (microsoft/SatCLIP-ViT16-L40).",
+        help="Checkpoint file, run's folder, safetensors folder or hub name (microsoft/SatCLIP-ViT16-L40); "
+        "untrained:SOURCE for fresh weights.",
     )(function)
 
 
@@ -39,7 +58,7 @@ def batch_size_option(function: Function) -> Function:
     """`--batch-size`."""
     return click.option(
         "--batch-size",
-        type=click.IntRange(min=1),
+        type=click.IntRange(min=1, max=LARGEST_BATCH),
         default=8192,
         show_default=True,
         help="Places per forward pass.",
@@ -95,7 +114,7 @@ def spacing_option(function: Function) -> Function:
     """`--resolution` of a picture."""
     return click.option(
         "--resolution",
-        type=click.FloatRange(min=0.2, max=30),  # a picture's pixel is 0.23 degrees wide
+        type=Degrees("the spacing", 0.2, 30),  # a picture's pixel is 0.23 degrees wide
         default=0.5,
         show_default=True,
         metavar="DEGREES",

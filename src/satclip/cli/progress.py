@@ -32,10 +32,6 @@ class Bar:
         """Count `count` more."""
         self.progress.advance(self.task, count)
 
-    def show(self, words: str, done: int, total: int) -> None:
-        """What is at work, and how much of all is done."""
-        self.progress.update(self.task, description=words, completed=done, total=total)
-
 
 @contextmanager
 def bar(title: str, total: int | None = None) -> Iterator[Bar]:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from satclip.data.bands import RGB
-from satclip.data.blue_marble import Recipe, write_blue_marble
 from satclip.data.datamodule import S2DataModule
+from satclip.data.geotiff.bands import RGB
+from satclip.data.prepare.blue_marble import Recipe, write_blue_marble
 
 
 class BlueMarbleDataModule(S2DataModule):
@@ -17,6 +17,9 @@ class BlueMarbleDataModule(S2DataModule):
         patch_size: pixels of a patch.
         kilometres_per_pixel: ground that a pixel covers.
         options: as for `S2DataModule`.
+
+    Raises:
+        ValueError: patches are smaller than their crops, which would be found when they have been written.
     """
 
     def __init__(
@@ -29,6 +32,10 @@ class BlueMarbleDataModule(S2DataModule):
         **options: Any,
     ) -> None:
         super().__init__(root, **{"bands": RGB, "file_bands": RGB, "scale": 255.0, "image_size": 32, **options})
+        if (crop := options.get("image_size", 32)) > patch_size:
+            raise ValueError(
+                f"dataset.image_size={crop} is more than the {patch_size} pixels of dataset.patch_size; give it as much"
+            )
         self.recipe = Recipe(places, patch_size, kilometres_per_pixel)
 
     def prepare_data(self) -> None:

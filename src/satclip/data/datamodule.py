@@ -9,19 +9,20 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from satclip.data.augment import Augmentation
-from satclip.data.bad import BadPatches, log_counts
-from satclip.data.bands import SENTINEL2_L2A, choose_bands
-from satclip.data.collection import collect
-from satclip.data.division import check_same_split
-from satclip.data.loader import Loader, Plan, check_at_least
-from satclip.data.memory import Batch
-from satclip.data.protocol import PlacedPatches
-from satclip.data.resume import contents, resumed
-from satclip.data.source import Streamed, Whereabouts
-from satclip.data.stream import collect_stream
-from satclip.data.table import AUTO, Split
-from satclip.data.transfer import is_narrow, settled, to_narrow
+from satclip.data.batches.augment import Augmentation
+from satclip.data.batches.bad_patches import BadPatches, log_counts
+from satclip.data.batches.batch_memory import Batch
+from satclip.data.batches.indexed import collect
+from satclip.data.batches.loader import Loader, Plan, check_at_least
+from satclip.data.batches.position import contents, resumed
+from satclip.data.batches.protocol import PlacedPatches
+from satclip.data.batches.streamed import collect_stream
+from satclip.data.batches.transfer import is_narrow, settled, to_narrow
+from satclip.data.geotiff.bands import SENTINEL2_L2A, choose_bands
+from satclip.data.sources.locate import DataLocation, Streamed
+from satclip.data.sources.protocol import Source
+from satclip.data.split.division import check_same_split
+from satclip.data.split.rule import AUTO, Split
 from satclip.lightning_internals import at_last_batch, enter_next_epoch, position
 
 log = logging.getLogger(__name__)
@@ -51,8 +52,10 @@ class S2DataModule(L.LightningDataModule):
         shuffle_window: shards whose samples are mixed with each other.
         urls: brace patterns of shards that lie elsewhere: files, http(s), s3, gs, or `pipe:` and a command.
         hub: a data set on the Hugging Face hub, for when `root` holds nothing.
+        source: a reader of one's own (see `satclip.data.sources.protocol`) instead of all these; index.csv is still
+            looked for in `root`.
         cache_gib: how much of shards that lie elsewhere is kept in `root/cache`; 0 streams them without keeping any,
-            and promises less (see `satclip.data.stream`).
+            and promises less (see `satclip.data.batches.streamed`).
         flips, rotate, blur_sigma, jitter_degrees: see `Augmentation`.
     """
 
@@ -76,6 +79,7 @@ class S2DataModule(L.LightningDataModule):
         shuffle_window: int = 16,
         urls: str | Sequence[str] = (),
         hub: str | None = None,
+        source: Source | None = None,
         cache_gib: float = 100.0,
         flips: bool = True,
         rotate: bool = False,
@@ -94,7 +98,10 @@ class S2DataModule(L.LightningDataModule):
         self.augmentation = Augmentation(self.bands.places, image_size, scale, flips, rotate, sigma, jitter_degrees)
         self.split = Split(split, val_fraction, split_degrees, split_buffer_km)
         patterns = (urls,) if isinstance(urls, str) else tuple(urls or ())
-        self.whereabouts = Whereabouts(self.root, patterns, hub, cache_gib, shuffle_window)
+        if source is not None and patterns:
+            raise ValueError("dataset.source and dataset.urls both say where patches come from; give one of them")
+        self.source = source
+        self.location = DataLocation(self.root, patterns, hub, cache_gib, shuffle_window)
         self.batch_size, self.num_workers = batch_size, num_workers
         self.keep_in_memory, self.max_bad_fraction, self.seed = keep_in_memory, max_bad_fraction, seed
         self._collection: PlacedPatches | None = None
@@ -126,14 +133,15 @@ class S2DataModule(L.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Find the patches once, so that what that costs is not paid by every process."""
-        self.whereabouts.find()
+        if self.source is None:
+            self.location.find()
 
     def setup(self, stage: str | None = None) -> None:
         """Find the patches, join them with their places, split them; decode them if they stay in memory."""
         if self._collection is not None:
             return
         # `prepare_data` has asked, once, whether what is kept of shards elsewhere is stale: all processes read alike.
-        found, size = self.whereabouts.find(renew=False), self.augmentation.image_size
+        found, size = self.source or self.location.find(renew=False), self.augmentation.image_size
         if isinstance(found, Streamed):
             self._collection = collect_stream(found.urls, found.index, bands=self.bands, split=self.split, least=size)
         else:
@@ -213,7 +221,7 @@ class S2DataModule(L.LightningDataModule):
     def _order(self) -> dict[str, int]:
         """What the steps of an epoch follow from, apart from the shards."""
         steps = 1 if self.trainer is None else self.trainer.accumulate_grad_batches
-        mixed = {"batch_size": self.batch_size, "seed": self.seed, "shuffle_window": self.whereabouts.window}
+        mixed = {"batch_size": self.batch_size, "seed": self.seed, "shuffle_window": self.location.window}
         return {**mixed, **contents(self.collection.train_rows), "accumulate_grad_batches": steps}
 
     def _plan(self, start: tuple[int, int] = (0, 0)) -> Plan:
@@ -223,5 +231,5 @@ class S2DataModule(L.LightningDataModule):
             rank, world_size = self.trainer.global_rank, self.trainer.world_size
             if world_size > 1 and self.trainer._accelerator_connector.use_distributed_sampler:
                 raise ValueError("the batches are dealt out here: give Trainer(use_distributed_sampler=False)")
-        window, workers = self.whereabouts.window, self.num_workers
+        window, workers = self.location.window, self.num_workers
         return Plan(self.batch_size, self.seed, window, workers, rank, world_size, start)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from satclip.data.hashing import uniform
-from satclip.data.split import block_split
+from satclip.data.split.rule import block_split
 from satclip.downstream.places import FEWEST, LabelledPlaces
 from satclip.downstream.ridge import probe
 from satclip.downstream.seen import UNKNOWN, Seen
 from satclip.downstream.table import Cell, Table
 from satclip.embedding import embed
+from satclip.hashing import uniform
 from satclip.location.encoder import LocationEncoder
 from satclip.location.encodings import ENCODINGS
 from satclip.sphere import block_ids

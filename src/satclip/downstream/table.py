@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.table import Table as RichTable
 
-from satclip.data.atomic import atomic_file
+from satclip.files import atomic_file
 
 Cell = str | int | float
 

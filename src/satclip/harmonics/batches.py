@@ -17,7 +17,7 @@ from torch import Tensor
 
 from satclip.harmonics.tables import HarmonicTables
 from satclip.harmonics.workspace import Workspace
-from satclip.optional import optional
+from satclip.optional_import import optional
 from satclip.sphere import unit_vectors
 
 try:
@@ -31,12 +31,15 @@ _LARGE_BYTES = 2**25  # from here on glibc asks the kernel for new pages, whatev
 _BLOCK_NUMBERS = 2**21  # of a block: worth waking threads for, cheap to hold
 _NUMPY_FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
 _LOCK = Lock()  # neither library may be entered twice at once
-_PROCESS = os.getpid()  # both use OpenMP, which hangs or aborts in the fork of a process that has used it
+# All use OpenMP, torch too, and in the fork of a process that has used it OpenMP hangs or aborts: its threads are gone.
+_PROCESS = os.getpid()
+_single = [_PROCESS]  # the fork that was told last
 
 
 def many_harmonics(lonlat: Tensor, tables: HarmonicTables, calculation: str, dtype: torch.dtype) -> Tensor:
     """As `evaluate_harmonics`, for places on the CPU and without a gradient: [N, 2] -> [N, L * L] in `dtype`."""
     polys = len(tables.orders)
+    one_thread_after_a_fork()
     if os.getpid() == _PROCESS and dtype in _NUMPY_FLOATS and len(lonlat):
         suits_sphericart = dtype == torch.float64 and polys <= SPHERICART_POLYS and calculation != "closed-form"
         suits_numba = dtype == torch.float32 or polys <= _RECURRENCE_POLYS
@@ -46,6 +49,13 @@ def many_harmonics(lonlat: Tensor, tables: HarmonicTables, calculation: str, dty
         if suits_numba and kernel() is not None:
             return by_numba(lonlat, polys, calculation, dtype)
     return by_torch(lonlat, tables, dtype)
+
+
+def one_thread_after_a_fork() -> None:
+    """Keep torch to one thread in a fork of the process that loaded this package, as torch's data loader does."""
+    if os.getpid() not in (_PROCESS, _single[0]):
+        torch.set_num_threads(1)
+        _single[0] = os.getpid()
 
 
 def kernel() -> ModuleType | None:
@@ -87,7 +97,7 @@ def by_sphericart(lonlat: Tensor, legendre_polys: int, calculation: str) -> Tens
     with _LOCK:
         features = torch.from_numpy(_calculator(legendre_polys).compute(antipodes.numpy()))
     if calculation == "analytic":
-        degree = torch.arange(legendre_polys)
+        degree = torch.arange(legendre_polys, device=features.device)
         features[:, degree * (degree + 1)] *= torch.pi
     return features
 
@@ -95,7 +105,7 @@ def by_sphericart(lonlat: Tensor, legendre_polys: int, calculation: str) -> Tens
 def _empty(rows: int, columns: int, dtype: torch.dtype) -> Tensor:
     """Allocate by way of numpy, which asks Linux for huge pages: first touching a page costs more than filling it."""
     if dtype not in _NUMPY_FLOATS:
-        return torch.empty(rows, columns, dtype=dtype)
+        return torch.empty(rows, columns, dtype=dtype, device="cpu")
     return torch.from_numpy(np.empty((rows, columns), dtype=_NUMPY_FLOATS[dtype]))
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from satclip.harmonics.tables import HarmonicTables
-from satclip.sphere import angle_dtype
+from satclip.sphere import angle_dtype, radians
 
 
 def evaluate_harmonics(lonlat: Tensor, tables: HarmonicTables, dtype: torch.dtype) -> Tensor:
@@ -17,7 +17,7 @@ def evaluate_harmonics(lonlat: Tensor, tables: HarmonicTables, dtype: torch.dtyp
     finite at the poles in both directions. Memory holds one feature after another: the result is the transpose of a
     contiguous tensor, which a matrix product takes without a copy.
     """
-    longitude, latitude = torch.deg2rad(lonlat.to(angle_dtype(lonlat.device))).unbind(-1)
+    longitude, latitude = radians(lonlat.to(angle_dtype(lonlat.device))).unbind(-1)
     legendre = legendre_rows(latitude, tables, dtype).index_select(0, tables.legendre_row)
     around = longitude_rows(longitude, tables, dtype).index_select(0, tables.longitude_row)
     return (legendre * around).T
@@ -26,7 +26,7 @@ def evaluate_harmonics(lonlat: Tensor, tables: HarmonicTables, dtype: torch.dtyp
 def legendre_rows(latitude: Tensor, tables: HarmonicTables, dtype: torch.dtype) -> Tensor:
     """Evaluate all series: radians [N] -> [rows of the four classes, N] in `dtype`."""
     angle = tables.frequencies * latitude
-    (even_cos, odd_cos), (even_sin, odd_sin) = angle.cos(), angle.sin()
+    (even_cos, odd_cos), (even_sin, odd_sin) = angle.cos().unbind(), angle.sin().unbind()
     waves = torch.stack((even_cos, even_sin, odd_sin, odd_cos))
     # Autocast leaves float64 alone; only a device without it needs the guard.
     with nullcontext() if waves.dtype == torch.float64 else without_autocast(latitude.device):

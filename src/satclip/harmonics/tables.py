@@ -7,7 +7,8 @@ a harmonic near a pole is as exact as one at the equator, and the derivative nee
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from numbers import Integral
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,6 @@ class HarmonicTables(NamedTuple):
     longitude_row: Tensor  # [L * L], into sin(m longitude), m = 1..L-1, then cos(m longitude), m = 0..L-1
 
 
-@lru_cache(maxsize=16)
 def harmonic_tables(legendre_polys: int, calculation: str = "orthonormal") -> HarmonicTables:
     """Build the tables of the harmonics of degrees below `legendre_polys`, on the CPU.
 
@@ -49,12 +49,20 @@ def harmonic_tables(legendre_polys: int, calculation: str = "orthonormal") -> Ha
     - "closed-form": odd m times -1 (the Condon-Shortley phase), the reference's other choice.
 
     Raises:
-        ValueError: when `legendre_polys` is not 1 to 100, or `calculation` is none of the three.
+        ValueError: when `legendre_polys` is not a whole number from 1 to 100, or `calculation` is none of the three.
     """
-    if not 1 <= legendre_polys <= MAX_LEGENDRE_POLYS:
-        raise ValueError(f"legendre_polys must be 1 to {MAX_LEGENDRE_POLYS}, got {legendre_polys}")
+    if not isinstance(legendre_polys, Integral) or not 1 <= legendre_polys <= MAX_LEGENDRE_POLYS:
+        raise ValueError(f"legendre_polys must be 1 to {MAX_LEGENDRE_POLYS}, got {legendre_polys!r}")
     if calculation not in CALCULATIONS:
         raise ValueError(f"harmonics_calculation must be one of {', '.join(CALCULATIONS)}, got {calculation!r}")
+    return HarmonicTables(*map(torch.from_numpy, _arrays(legendre_polys, calculation)))
+
+
+@lru_cache(maxsize=16)
+def _arrays(legendre_polys: int, calculation: str) -> tuple[npt.NDArray[Any], ...]:
+    """The tables as numpy arrays. Tensors are not kept: they belong to the inference mode, the fake tensors or the
+    default device in which they were first asked for.
+    """
     degree, order = np.tril_indices(legendre_polys)
     kind = 2 * (degree % 2) + order % 2
     place = np.zeros_like(kind)  # of a series within its class
@@ -73,16 +81,9 @@ def harmonic_tables(legendre_polys: int, calculation: str = "orthonormal") -> Ha
     feature_degree = np.repeat(np.arange(legendre_polys), 2 * np.arange(legendre_polys) + 1)
     feature_order = np.arange(legendre_polys**2) - feature_degree * (feature_degree + 1)
     around = np.where(feature_order < 0, -feature_order - 1, legendre_polys - 1 + feature_order)
-    return HarmonicTables(
-        series=torch.from_numpy(series),
-        frequencies=torch.arange(2 * half, dtype=torch.float64, device="cpu")
-        .reshape(half, 2, 1)
-        .transpose(0, 1)
-        .contiguous(),
-        orders=torch.arange(legendre_polys, dtype=torch.float64, device="cpu")[:, None],
-        legendre_row=torch.from_numpy(row_of[feature_degree, np.abs(feature_order)]),
-        longitude_row=torch.from_numpy(around),
-    )
+    frequencies = np.arange(2 * half, dtype=np.float64).reshape(half, 2, 1).swapaxes(0, 1).copy()
+    orders = np.arange(legendre_polys, dtype=np.float64)[:, None]
+    return series, frequencies, orders, row_of[feature_degree, np.abs(feature_order)], around
 
 
 def scales(count: int, calculation: str) -> _Floats:

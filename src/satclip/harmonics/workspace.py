@@ -14,15 +14,15 @@ class Workspace:
         kinds, series, terms = tables.series.shape
         degrees, features = len(tables.orders), len(tables.legendre_row)
         wide = tables.series.dtype
-        self.meridian = torch.empty(2, terms, rows, dtype=wide)
-        self.waves = torch.empty(kinds, terms, rows, dtype=wide)
-        self.parallel = torch.empty(degrees, rows, dtype=wide)
-        self.around = torch.empty(2 * degrees - 1, rows, dtype=wide)
-        self.legendre = torch.empty(kinds, series, rows, dtype=wide)
+        self.meridian = _empty(2, terms, rows, dtype=wide)
+        self.waves = _empty(kinds, terms, rows, dtype=wide)
+        self.parallel = _empty(degrees, rows, dtype=wide)
+        self.around = _empty(2 * degrees - 1, rows, dtype=wide)
+        self.legendre = _empty(kinds, series, rows, dtype=wide)
         same = dtype == wide
-        self.rounded_around = self.around if same else torch.empty(2 * degrees - 1, rows, dtype=dtype)
-        self.rounded_legendre = self.legendre if same else torch.empty(kinds, series, rows, dtype=dtype)
-        self.left, self.right = torch.empty(2, features, rows, dtype=dtype)
+        self.rounded_around = self.around if same else _empty(2 * degrees - 1, rows, dtype=dtype)
+        self.rounded_legendre = self.legendre if same else _empty(kinds, series, rows, dtype=dtype)
+        self.left, self.right = _empty(2, features, rows, dtype=dtype)
 
     def evaluate(self, longitude: Tensor, latitude: Tensor, out: Tensor) -> None:
         """Radians [rows], [rows] -> harmonics into `out` [L * L, rows]."""
@@ -40,3 +40,7 @@ class Workspace:
         torch.index_select(self.rounded_legendre.flatten(0, 1), 0, tables.legendre_row, out=self.left)
         torch.index_select(self.rounded_around, 0, tables.longitude_row, out=self.right)
         torch.mul(self.left, self.right, out=out)
+
+
+def _empty(*shape: int, dtype: torch.dtype) -> Tensor:
+    return torch.empty(shape, dtype=dtype, device="cpu")  # whatever torch's default device is

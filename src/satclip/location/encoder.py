@@ -1,17 +1,27 @@
 """The location encoder: an encoding of (longitude, latitude) and a network on top."""
 
+import math
+import reprlib
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from satclip.coordinates import coordinates
+from satclip.embedding import embed
+from satclip.harmonics import one_thread_after_a_fork
+from satclip.location.capture import computes_now, only_numbers, refuse_recording
 from satclip.location.encodings import ENCODINGS, Encoding
-from satclip.location.encodings.protocol import only_numbers
 from satclip.location.hub import HubFolder
 from satclip.location.networks import NETWORKS, Network
+from satclip.location.places import check_tensor, no_place
 from satclip.sphere import check_lonlat
+
+NEEDED = "a description needs embedding_dim, encoding and network, as LocationEncoder.config() gives them"
+COMPUTED = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 class LocationEncoder(HubFolder):
@@ -22,24 +32,155 @@ class LocationEncoder(HubFolder):
     gradients the work goes in blocks of places, so memory does not grow with the features of all of them.
     """
 
+    if TYPE_CHECKING:
+
+        def __call__(self, lonlat: Tensor) -> Tensor:
+            """As `forward`."""
+            ...
+
     def __init__(self, encoding: Encoding, network: Callable[..., Network], embedding_dim: int) -> None:
         super().__init__()
         self.encoding = encoding
         self.network = network(in_dim=encoding.dim, out_dim=embedding_dim)
         self.embedding_dim = embedding_dim
+        self.source: str | None = None  # where the weights came from, once they are loaded
 
     def forward(self, lonlat: Tensor) -> Tensor:
         """[B, 2] degrees -> [B, embedding_dim] in the network's dtype.
 
+        A row with NaN has an embedding of NaN. So has one that is infinite or beyond a pole, where the rows cannot be
+        looked at: on a GPU, where that would wait for it, and in what is traced, compiled, exported or transformed.
+        Unless gradients are asked for the places: then a step may lead over a pole.
+
         Raises:
-            ValueError: when `lonlat` is not [B, 2], or has latitudes beyond 90 degrees (looked at on a CPU, where that
-                is cheap, and unless gradients are asked for the places: a step may lead over a pole).
+            TypeError: when `lonlat` is no tensor, or neither float64, float32 nor whole numbers, or the weights are no
+                floats.
+            ValueError: when `lonlat` is not [B, 2], or on a CPU has infinite places or latitudes beyond 90 degrees.
         """
-        if lonlat.ndim != 2 or lonlat.shape[1] != 2:
-            raise ValueError(f"lonlat must be [B, 2], longitude first, got {list(lonlat.shape)}; reshape to (-1, 2)")
-        if only_numbers(lonlat) and not lonlat.requires_grad and (lonlat[:, 1].abs() > 90).any():
-            check_lonlat(lonlat)
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        check_tensor(lonlat)
+        numbers = only_numbers(lonlat)
+        if numbers:
+            one_thread_after_a_fork()
+        if lonlat.requires_grad:
+            return self._embed_blocks(lonlat)
+        outside = no_place(lonlat)
+        if numbers:
+            if not outside.any():
+                return self._embed_blocks(lonlat)
+            if (outside & ~lonlat.isnan().any(-1)).any():
+                check_lonlat(lonlat)
+        return self._embed_blocks(lonlat).masked_fill(outside[:, None], math.nan)
+
+    def extra_repr(self) -> str:
+        """What a reader wants to know first: D, L or the scales, where it comes from."""
+        options = ", ".join(f"{name}={value}" for name, value in self.encoding.options().items())
+        origin = f", source={self.source!r}" if self.source else ""
+        encoding, network = self.encoding, self.network
+        return f"{encoding.name}({options}) -> {encoding.dim} -> {network.name} -> {self.embedding_dim}{origin}"
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Called by torch.jit.script, which could follow none of the ways that fit what is at hand.
+
+        Raises:
+            TypeError: always, with what to do instead.
+        """
+        raise TypeError(
+            "a location encoder cannot be scripted: `satclip export` writes it as ONNX or pt2 for other programs, "
+            "torch.compile and torch.jit.trace take it as it is"
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        weight = self.network.first.weight
+        return weight.device if isinstance(weight, Tensor) else torch.device("cpu")  # quantised ones have no other
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights, and so of the embeddings.
+
+        Raises:
+            TypeError: the weights are no floats that a network computes in.
+        """
+        weight = self.network.first.weight
+        if not isinstance(weight, Tensor):  # a method of layers that are quantised while they run
+            return torch.float32
+        if weight.dtype not in COMPUTED:
+            raise TypeError(f"the encoder's weights are {weight.dtype}, which no network computes in; encoder.float()")
+        return weight.dtype
+
+    def embed(self, places: Any, *, batch_size: int = 8192) -> NDArray[Any]:
+        """Embeddings of places as people keep them, in NumPy: [N, D] of the weights' dtype, or [D] for one place alone.
+
+        In evaluation mode, without gradients, in batches, on the encoder's device, and leaves it as it was. Weights of
+        half the width give float32.
+
+        Args:
+            places: an array, tensor or list [N, 2] of degrees, longitude first; one place (longitude, latitude); a data
+                frame whose columns are found by name; a GeoDataFrame of points.
+            batch_size: places of one call of the encoder.
+
+        Raises:
+            TypeError: `places` holds no numbers.
+            ValueError: rows are no places, or have another shape; lists them and the remedy.
+            RuntimeError: the call is traced, compiled or exported, which would keep its result as a constant.
+        """
+        refuse_recording("encoder.embed")
+        lonlat, alone = coordinates(places)
+        check_lonlat(lonlat)
+        found = embed(self, lonlat, batch_size=batch_size)
+        array: NDArray[Any] = found.to(torch.promote_types(found.dtype, torch.float32)).numpy()
+        return array[0] if alone else array
+
+    def untrained(self, seed: int = 0) -> "LocationEncoder":
+        """The same architecture with fresh weights, drawn from `seed` by the constructors that a training calls.
+
+        It shows what the shape of an encoder is worth before it has seen an image. In evaluation mode, on the same
+        device and in the same dtype; the caller's random numbers stay as they were.
+        """
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            torch.manual_seed(seed)
+            fresh = type(self).from_config(self.config())
+        fresh.source = f"untrained, seed {seed}"
+        return fresh.to(self.device, self.dtype).eval()
+
+    def config(self) -> dict[str, Any]:
+        """Return what `from_config` needs to build this encoder again, ready for JSON."""
+        return {
+            "embedding_dim": self.embedding_dim,
+            "encoding": {"name": self.encoding.name, **self.encoding.options()},
+            "network": {"name": self.network.name, **self.network.options()},
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "LocationEncoder":
+        """Build an encoder, with fresh weights, from what `config` returned.
+
+        Raises:
+            TypeError: `config` is no dictionary.
+            ValueError: a part is missing or no description, the encoding or the network has an unknown name; lists the
+                known ones.
+        """
+        if not isinstance(config, Mapping):
+            raise TypeError(
+                f"from_config takes the dictionary that config() returns, got {type(config).__name__}: "
+                "LocationEncoder.from_config(encoder.config()), or encoder.untrained(seed)"
+            )
+        encoding_class, encoding = _described(config, "encoding", ENCODINGS)
+        network_class, network = _described(config, "network", NETWORKS)
+        dim = config.get("embedding_dim")
+        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
+            raise ValueError(f"embedding_dim must be a whole number above 0, got {dim!r}; {NEEDED}")
+        try:
+            return cls(encoding_class(**encoding), partial(network_class, **network), dim)
+        except TypeError as error:  # an option of another name or type, which the constructors take as it comes
+            raise ValueError(f"the encoding or the network takes no such options ({error}); {NEEDED}") from error
+
+    def _embed(self, lonlat: Tensor) -> Tensor:
+        return self.network(self.encoding(lonlat, self.dtype))
+
+    def _embed_blocks(self, lonlat: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or not computes_now(lonlat):
             return self._embed(lonlat)
         rows = self._block_rows(lonlat.device)
         first = self._embed(lonlat[:rows])
@@ -51,29 +192,6 @@ class LocationEncoder(HubFolder):
             embeddings[start : start + rows] = self._embed(lonlat[start : start + rows])
         return embeddings
 
-    def config(self) -> dict[str, Any]:
-        """Return what `from_config` needs to build this encoder again, ready for JSON."""
-        return {
-            "embedding_dim": self.embedding_dim,
-            "encoding": {"name": self.encoding.name, **self.encoding.options()},
-            "network": {"name": self.network.name, **self.network.options()},
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "LocationEncoder":
-        """Build an encoder, with fresh weights, from what `config` returned.
-
-        Raises:
-            ValueError: when the encoding or the network has an unknown name; lists the known ones.
-        """
-        encoding, network = dict(config["encoding"]), dict(config["network"])
-        encoding_class = _named(ENCODINGS, encoding.pop("name"), "encoding")
-        network_class = _named(NETWORKS, network.pop("name"), "network")
-        return cls(encoding_class(**encoding), partial(network_class, **network), config["embedding_dim"])
-
-    def _embed(self, lonlat: Tensor) -> Tensor:
-        return self.network(self.encoding(lonlat, self.network.first.weight.dtype))
-
     def _block_rows(self, device: torch.device) -> int:
         """Places of a block: few enough to be cheap to hold, enough to be worth waking threads for."""
         if device.type == "cpu":
@@ -81,7 +199,14 @@ class LocationEncoder(HubFolder):
         return min(max(2**25 // self.encoding.dim, 2048), 65536)
 
 
-def _named(classes: Mapping[str, Callable[..., Any]], name: str, kind: str) -> Callable[..., Any]:
+def _described(
+    config: Mapping[str, Any], kind: str, classes: Mapping[str, Callable[..., Any]]
+) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The class that `config[kind]` names, and its options."""
+    options = config.get(kind)
+    if not isinstance(options, Mapping) or not isinstance(options.get("name"), str):
+        raise ValueError(f"{kind} must be a dictionary with a name, got {reprlib.repr(options)}; {NEEDED}")
+    name = options["name"]
     if name not in classes:
-        raise ValueError(f"unknown {kind} {name!r}; known are {', '.join(classes)}")
-    return classes[name]
+        raise ValueError(f"unknown {kind} {reprlib.repr(name)}; known are {', '.join(classes)}")
+    return classes[name], {key: value for key, value in options.items() if key != "name"}

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from satclip.harmonics import legendre_rows, longitude_rows, without_autocast
+from satclip.location.capture import exporting, refuse_recording
 from satclip.location.encoder import LocationEncoder
 from satclip.location.encodings import SphericalHarmonics
-from satclip.sphere import angle_dtype
+from satclip.location.places import check_axes
+from satclip.sphere import angle_dtype, radians
 
 _BLOCK_PLACES = 4096
 
@@ -21,10 +23,13 @@ _BLOCK_PLACES = 4096
 def encode_grid(model: LocationEncoder, lons: Tensor, lats: Tensor) -> Tensor:
     """Embed every crossing of `lats` [R] and `lons` [C] in degrees: [R, C, embedding_dim] on the model's device.
 
-    The result of 0.1 degrees is 6.5 million places: `encode_rows` gives it piece by piece.
+    Without gradients. The result of 0.1 degrees is 6.5 million places: `encode_rows` gives it piece by piece.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: as `encode_rows`.
     """
     rows = encode_rows(model, lons, lats)
-    grid = model.network.first.weight.new_empty(len(lats), len(lons), model.embedding_dim)
+    grid = torch.empty(len(lats), len(lons), model.embedding_dim, dtype=model.dtype, device=model.device)
     start = 0
     for block in rows:
         grid[start : start + len(block)] = block
@@ -39,14 +44,22 @@ def encode_rows(model: LocationEncoder, lons: Tensor, lats: Tensor) -> Iterator[
     up to the rounding of the weights' dtype.
 
     Raises:
-        ValueError: when `lons` or `lats` is not one-dimensional, or there are none.
+        TypeError: when `lons` or `lats` is no tensor of degrees.
+        ValueError: when `lons` or `lats` is not one-dimensional, there are none, or they lie nowhere on the Earth.
+        RuntimeError: the call is traced, exported or transformed.
     """
+    if not isinstance(lons, Tensor) or not isinstance(lats, Tensor):
+        kinds = f"{type(lons).__name__} and {type(lats).__name__}"
+        raise TypeError(f"lons and lats must be tensors [C] and [R] of degrees, got {kinds}; torch.linspace gives one")
+    if exporting() or not torch.compiler.is_compiling():  # a compiler guards the sizes that the loops below depend on
+        refuse_recording("encode_grid", lons, lats)
     if lons.ndim != 1 or lats.ndim != 1 or not len(lons) or not len(lats):
         raise ValueError(f"lons and lats must be [C] and [R] degrees, got {list(lons.shape)} and {list(lats.shape)}")
-    device = model.network.first.weight.device
+    check_axes(lons, lats)
+    device = model.device
     lons, lats = (axis.to(device, angle_dtype(device)) for axis in (lons, lats))
     blocks = torch.split(lats, max(1, _BLOCK_PLACES // len(lons)))
-    if isinstance(model.encoding, SphericalHarmonics):
+    if isinstance(model.encoding, SphericalHarmonics) and isinstance(model.network.first.weight, Tensor):
         return _separated(model, model.encoding, lons, blocks)
     return _place_by_place(model, lons, blocks)
 
@@ -55,7 +68,7 @@ def encode_rows(model: LocationEncoder, lons: Tensor, lats: Tensor) -> Iterator[
 def _place_by_place(model: LocationEncoder, lons: Tensor, blocks: tuple[Tensor, ...]) -> Iterator[Tensor]:
     for lats in blocks:
         places = torch.cartesian_prod(lats, lons).flip(-1)
-        yield model(places).unflatten(0, (len(lats), len(lons)))
+        yield model(places).reshape(len(lats), len(lons), -1)
 
 
 @torch.no_grad()
@@ -63,10 +76,10 @@ def _separated(
     model: LocationEncoder, encoding: SphericalHarmonics, lons: Tensor, blocks: tuple[Tensor, ...]
 ) -> Iterator[Tensor]:
     first, tables = model.network.first, encoding.tables
-    around = longitude_rows(torch.deg2rad(lons), tables, first.weight.dtype).T  # [C, 2 L - 1]
+    around = longitude_rows(radians(lons), tables, first.weight.dtype).T  # [C, 2 L - 1]
     weight, source = _by_order(first.weight, encoding)
     for lats in blocks:
-        legendre = legendre_rows(torch.deg2rad(lats), tables, first.weight.dtype)  # [series, r]
+        legendre = legendre_rows(radians(lats), tables, first.weight.dtype)  # [series, r]
         with without_autocast(lons.device):
             along = torch.bmm(legendre[source].transpose(1, 2), weight)  # [2 L - 1, r, hidden]
             hidden = torch.matmul(around, along.transpose(0, 1))  # [r, C, hidden]

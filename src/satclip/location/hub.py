@@ -6,15 +6,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import torch
 from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 from torch import Tensor, nn
 
-from satclip.weights import check_fit
+from satclip.weights import check_fit, check_sizes, printable, real_weights, widest
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+_LARGEST_CONFIG = 2**20  # bytes
 
 CARD = """---
 {{ card_data }}
@@ -61,7 +63,7 @@ class HubFolder(
         raise NotImplementedError
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
         """The module that `config` describes, with fresh weights."""
         raise NotImplementedError
 
@@ -73,17 +75,17 @@ class HubFolder(
             ValueError: `config` lacks a key or names something unknown, or weights are missing, unknown or of another
                 shape; names them and `source`.
         """
+        weights = real_weights(weights, source=source)
+        check_sizes(config, weights, source=source)
         try:
-            module = cls.from_config(dict(config))
-        except (KeyError, TypeError) as error:
-            raise ValueError(
-                f"{source} describes no location encoder ({type(error).__name__}: {error}); "
-                "it needs embedding_dim, encoding and network, as LocationEncoder.config() gives them"
-            ) from error
+            with torch.device("meta"):  # names and shapes alone: no memory, whatever the description asks for
+                outline = cls.from_config(config).state_dict()
+        except (AttributeError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+            raise ValueError(f"{source} describes no location encoder ({error})") from error
         remedy = "Its configuration and its weights disagree; save it again with save_pretrained"
-        check_fit(module.state_dict(), weights, source=source, remedy=remedy)
-        dtype = next(iter(weights.values())).dtype
-        module.to(dtype).load_state_dict(dict(weights))
+        check_fit(outline, weights, source=source, remedy=remedy)
+        module = cls.from_config(config)
+        module.to(widest(weights)).load_state_dict(weights)
         return module.eval()
 
     @classmethod
@@ -98,16 +100,38 @@ class HubFolder(
             if not (folder / name).is_file():
                 raise FileNotFoundError(f"no {name} in {folder}; give a folder that save_pretrained wrote")
         try:
+            if (folder / CONFIG).stat().st_size > _LARGEST_CONFIG:
+                raise ValueError(f"{CONFIG} is larger than any description")
             config = json.loads((folder / CONFIG).read_text())
-            weights = load_file(folder / WEIGHTS)
-        except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError) as error:
-            raise ValueError(f"{folder} cannot be read ({error}); save it again with save_pretrained") from error
+            weights = _weights(folder / WEIGHTS)
+        except (ValueError, RecursionError, SafetensorError) as error:  # JSON and UTF-8 raise kinds of ValueError
+            reason = printable(str(error))
+            raise ValueError(f"{folder} cannot be read ({reason}); save it again with save_pretrained") from error
         if not isinstance(config, dict):
             raise ValueError(f"{folder / CONFIG} holds no object; save it again with save_pretrained")
         return cls.with_weights(config, weights, source=str(folder))
 
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Self:
+        """The module of a folder, as `from_folder` reads it, or of a name on the hub, with the options of its download.
+
+        Raises:
+            FileNotFoundError, ValueError: as `from_folder`.
+            OSError: of huggingface_hub, where the name cannot be fetched.
+        """
+        folder = Path(pretrained_model_name_or_path)
+        if folder.is_dir():
+            return cls.from_folder(folder)
+        module: Self = super().from_pretrained(pretrained_model_name_or_path, **options)
+        return module
+
     def _save_pretrained(self, save_directory: Path) -> None:
-        super()._save_pretrained(save_directory)
+        if not all(isinstance(value, Tensor) for value in self.state_dict().values()):
+            raise TypeError("quantised layers have no weights to save as safetensors: save the encoder before it is")
+        try:
+            super()._save_pretrained(save_directory)
+        except SafetensorError as error:  # of the operating system, on its way through another language
+            raise OSError(f"{save_directory / WEIGHTS}: {error}") from error
         (save_directory / CONFIG).write_text(json.dumps(self.config(), indent=2) + "\n")
 
     @classmethod
@@ -150,3 +174,12 @@ class HubFolder(
             dtype=str(weights[0].dtype).removeprefix("torch."),
             **kwargs,
         )
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file; read into memory first where its name is no UTF-8, which the library needs."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return load(path.read_bytes())
+    return load_file(path)

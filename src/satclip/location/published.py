@@ -1,5 +1,7 @@
 """The location tower of the published system (arXiv 2311.17179): its keywords and its names of weights."""
 
+import re
+import reprlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -10,9 +12,10 @@ from torch import Tensor
 from satclip.location.encoder import LocationEncoder
 from satclip.location.encodings import ENCODINGS, Encoding
 from satclip.location.networks import MLP, NETWORKS, FCNet, Network, Siren
-from satclip.weights import check_fit
+from satclip.weights import check_fit, check_sizes, real_weights, widest
 
 MULTI_SCALE = ("grid", "spherec", "spherecplus", "spherem", "spheremplus", "theory")
+_LAYER = re.compile(r"features\.(\d{1,5})\.weight")
 KEYWORDS = (
     "embed_dim",
     "le_type",
@@ -46,8 +49,8 @@ def location_tower(
     Raises:
         ValueError: unknown `le_type` or `pe_type`; lists the choices.
     """
-    if le_type not in ENCODINGS:
-        raise ValueError(f"le_type must be one of {', '.join(ENCODINGS)}, got {le_type!r}")
+    if not isinstance(le_type, str) or le_type not in ENCODINGS:
+        raise ValueError(f"le_type must be one of {', '.join(ENCODINGS)}, got {reprlib.repr(le_type)}")
     options: dict[str, Any] = {}
     if le_type == "sphericalharmonics":
         options = {"legendre_polys": legendre_polys, "harmonics_calculation": harmonics_calculation}
@@ -71,14 +74,20 @@ def restored_location_tower(
         ValueError: weights are missing, unknown or of another shape; names them.
     """
     chosen = {name: keywords[name] for name in KEYWORDS}
+    weights = real_weights(weights, source=source)
+    check_sizes(chosen, weights, source=source)
     weights, shared = _without_copies(weights) if chosen["pe_type"] == "mlp" else (dict(weights), False)
-    tower = location_tower(**chosen, shared_hidden=shared)
-    names = _published_names(tower)
-    mine = tower.state_dict()
+    try:
+        with torch.device("meta"):  # names and shapes alone: no memory, whatever the keywords ask for
+            outline = location_tower(**chosen, shared_hidden=shared)
+    except (AttributeError, TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        raise ValueError(f"{source} describes no location encoder ({error}); give a file as it was released") from error
+    names = _published_names(outline)
+    mine = outline.state_dict()
     remedy = "Its hyper_parameters and its weights disagree; load the file as it was released"
     check_fit({names[name]: tensor for name, tensor in mine.items()}, weights, source=source, remedy=remedy)
-    dtype = next(iter(weights.values())).dtype
-    tower.to(dtype).load_state_dict({name: weights[names[name]] for name in mine})
+    tower = location_tower(**chosen, shared_hidden=shared)
+    tower.to(widest(weights)).load_state_dict({name: weights[names[name]] for name in mine})
     return tower
 
 
@@ -90,8 +99,8 @@ def _network(pe_type: str, capacity: int, hidden_layers: int, shared_hidden: boo
         "fcnet": partial(FCNet, hidden_dim=capacity, dropout=0.5),
         "linear": NETWORKS["linear"],
     }
-    if pe_type not in choices:
-        raise ValueError(f"pe_type must be one of {', '.join(choices)}, got {pe_type!r}")
+    if not isinstance(pe_type, str) or pe_type not in choices:
+        raise ValueError(f"pe_type must be one of {', '.join(choices)}, got {reprlib.repr(pe_type)}")
     return choices[pe_type]
 
 
@@ -121,14 +130,16 @@ def _published_names(tower: LocationEncoder) -> dict[str, str]:
 
 def _without_copies(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], bool]:
     """The weights of an mlp with its hidden layers once, where all are equal: the published list repeats one layer."""
-    numbers = sorted(
-        {int(name.split(".")[1]) for name in weights if name.startswith("features.") and name.endswith(".weight")}
-    )
+    numbers = sorted(int(found.group(1)) for name in weights if (found := _LAYER.fullmatch(name)))
     hidden = numbers[1:-1]
     shared = len(hidden) > 1 and all(
-        torch.equal(weights[f"features.{hidden[0]}.{part}"], weights.get(f"features.{number}.{part}", torch.empty(0)))
+        _same(weights.get(f"features.{hidden[0]}.{part}"), weights.get(f"features.{number}.{part}"))
         for number in hidden
         for part in ("weight", "bias")
     )
     copies = {f"features.{number}.{part}" for number in hidden[1:] for part in ("weight", "bias")} if shared else set()
     return {name: tensor for name, tensor in weights.items() if name not in copies}, shared
+
+
+def _same(first: Tensor | None, second: Tensor | None) -> bool:
+    return first is not None and second is not None and torch.equal(first, second)

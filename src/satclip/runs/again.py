@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 OF_ONE_START = ("ckpt_path", "hydra.run.dir", "hydra.job.name", "hydra.output_subdir")
+WITH_VALUE = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p")
 RUNS_CODE = ("_target_", "pipe:")  # obeyed from a command line, never from a file
 
 
@@ -17,7 +18,16 @@ def resuming(given: Sequence[str], folder: Path, more: Sequence[str] = ()) -> li
     """The overrides that resume the run in `folder`, which was begun with those given; `more` replace or join them."""
     replaced = {*OF_ONE_START, *map(key_of, more)}
     kept = [each for each in given if key_of(each) not in replaced]
-    return [*kept, *more, f"hydra.run.dir={quoted(folder)}", "ckpt_path=auto"]
+    return flags_first([*kept, *more, f"hydra.run.dir={quoted(folder)}", "ckpt_path=auto"])
+
+
+def flags_first(given: Sequence[str]) -> list[str]:
+    """`--config-dir my` and the like before all options: Hydra's parser takes none behind them."""
+    flags, rest, waiting = list[str](), list[str](), False
+    for each in given:
+        (flags if waiting or each.startswith("-") else rest).append(each)
+        waiting = not waiting and each in WITH_VALUE
+    return [*flags, *rest]
 
 
 def quoted(folder: Path) -> str:

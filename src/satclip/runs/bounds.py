@@ -86,7 +86,7 @@ BOUNDS: dict[str, Bounds] = {
     "dataset.seed": Bounds(0, 2**32 - 1),
     "report.retrieval_places": COUNT,
     "report.probe_places": COUNT,
-    "report.degrees": Bounds(0, 90, open="low"),
+    "report.degrees": Bounds(0.01, 90),  # 650 million cells of the globe
     "callbacks.*.every*": COUNT,
     "trainer.num_nodes": COUNT,
     "trainer.accumulate_grad_batches": COUNT,
@@ -94,6 +94,7 @@ BOUNDS: dict[str, Bounds] = {
     "trainer.log_every_n_steps": COUNT,
     "trainer.num_sanity_val_steps": Bounds(0, beside=(-1,)),
     "trainer.gradient_clip_val": POSITIVE,
+    "trainer.limit_val_batches": Bounds(0),
     "trainer.limit_*_batches": POSITIVE,
     "trainer.val_check_interval": POSITIVE,
 }

@@ -17,7 +17,7 @@ from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 
-from satclip.runs import environment
+from satclip import launch_environment
 
 OUT_OF_REACH = {"weights": "none", "pretrained": False, "frozen": False}  # of image towers: would be fetched or read
 UNUSED: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
@@ -80,7 +80,7 @@ def _as_asked(options: DictConfig, trainer: Trainer) -> None:
         raise ValueError(
             f"trainer.precision={asked} is not to be had on this device; trainer.precision={trainer.precision} is"
         )
-    if trainer.num_nodes > 1 and not environment.external() and "MASTER_ADDR" not in os.environ:
+    if trainer.num_nodes > 1 and not launch_environment.external() and "MASTER_ADDR" not in os.environ:
         raise ValueError(f"trainer.num_nodes={trainer.num_nodes}, and one process was started; use torchrun or srun")
 
 

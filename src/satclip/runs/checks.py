@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from satclip.runs.bounds import LENGTHS, bounds_of
 from satclip.runs.building import build
+from satclip.runs.conflicts import conflict
 from satclip.runs.kinds import described, fits, shown
 from satclip.runs.signatures import signature_of
 from satclip.runs.trainer_options import refused
@@ -70,7 +71,7 @@ def check(config: DictConfig, *, here: bool = True) -> None:
     for node in NODES:
         if plain.get(node) is not None:
             _part(node, plain[node], raw[node], raw)
-    if message := refused(plain["trainer"]):
+    if message := refused(plain["trainer"]) or conflict(plain):
         raise ValueError(message)
     build(OmegaConf.create(plain), here=here)
 

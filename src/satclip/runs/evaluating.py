@@ -66,12 +66,11 @@ def tasks_of(node: DictConfig) -> list[tuple[str, Any]]:
 
 
 def _run(config: DictConfig) -> float:
-    from satclip.cli.benchmark_table import tell, tell_coordbench
-    from satclip.cli.progress import bar
     from satclip.downstream.benchmark import choose, coordbench_table, files
     from satclip.downstream.benchmark.rows import rows
     from satclip.downstream.benchmark.run import benchmark
     from satclip.downstream.benchmark.settings import COORDBENCH, Settings, words
+    from satclip.downstream.benchmark.terminal import tell, tell_coordbench, watching
 
     protocol = config.protocol
     settings = Settings(
@@ -87,15 +86,13 @@ def _run(config: DictConfig) -> float:
     chosen = choose.load(tasks_of(config.task))
     folder = Path(config.output_dir)
     if settings.probe == COORDBENCH:
-        with bar("CoordBench", 1) as progress:
-            lines = list(
-                coordbench_table.coordbench_lines(made.rows, chosen.tasks, seed=settings.seed, watch=progress.show)
-            )
+        with watching("CoordBench") as progress:
+            lines = list(coordbench_table.coordbench_lines(made.rows, chosen.tasks, seed=settings.seed, watch=progress))
         tell_coordbench(lines, (*chosen.missing, *made.missing))
         log.info("written: %s", coordbench_table.save_lines(lines, folder))
         return np.nan
-    with bar("Benchmark", 1) as progress:
-        found = benchmark(made, chosen, settings, progress.show)
+    with watching("Benchmark") as progress:
+        found = benchmark(made, chosen, settings, progress)
     tell(found)
     for path in files.save(found, folder):
         log.info("written: %s", path)

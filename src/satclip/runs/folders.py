@@ -4,7 +4,7 @@ import atexit
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from satclip.runs import environment, lock, outcome
+from satclip import launch_environment
+from satclip.runs import lock, outcome
 
 OF_THE_TIME = re.compile(r"\$\{(started|now):")  # in a folder's name: nobody asked for that very one
 MOST = 1000  # runs of one name that begin in one second
@@ -38,17 +39,21 @@ class OwnFolder(Callback):
     that could not begin has left in a new folder is removed.
     """
 
+    def __reduce__(self) -> tuple[Callable[[], "OwnFolder"], tuple[()]]:
+        """Teach Hydra in the process that a launcher sends this to: it unpickles it before it composes the job."""
+        return _arrived, ()
+
     def on_run_start(self, config: DictConfig, **_: object) -> None:
         """Check the options and take the folder of a single run."""
         with _in_one_line("hydra.run.dir"):
-            if environment.rank() == 0:
+            if launch_environment.rank() == 0:
                 from satclip.runs import checks  # takes seconds: only where a run begins
 
                 checks.check(config)
-            elif not environment.under_torchrun():
+            elif not launch_environment.under_torchrun():
                 return  # rank 0 has done it, and said where
             folder = _choose(config, "run")
-            if environment.rank() == 0:
+            if launch_environment.rank() == 0:
                 outcome.refuse_another(folder, config.ckpt_path)
 
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
@@ -58,7 +63,7 @@ class OwnFolder(Callback):
 
     def on_job_start(self, config: DictConfig, **_: object) -> None:
         """Take the folder of a sweep's job, which may outlive the sweep on another machine."""
-        if environment.rank() == 0:
+        if launch_environment.rank() == 0:
             with _in_one_line("hydra.sweep.dir"):
                 _claim(Path(config.hydra.runtime.output_dir))
 
@@ -76,6 +81,13 @@ def hint(folder: Path) -> str:
         return " (hydra.run.dir=FOLDER with ckpt_path=auto resumes the one in FOLDER)"
     newest = max(others, key=lambda each: (each.stat().st_mtime, each.name))
     return f"; the newest of this name is resumed by `satclip resume {newest}`"
+
+
+def _arrived() -> OwnFolder:
+    from satclip.runs import options
+
+    options.register()
+    return OwnFolder()
 
 
 @contextmanager
@@ -97,15 +109,15 @@ def _choose(config: DictConfig, mode: str) -> Path:
     node = config.hydra[mode]
     wanted, named = Path(node.dir), OmegaConf.to_container(node, resolve=False)
     of_the_time = OF_THE_TIME.search(str(named["dir"] if isinstance(named, dict) else ""))
-    if environment.under_srun() or not of_the_time:  # srun's tasks cannot tell each other of another folder
-        if environment.rank() == 0:
+    if launch_environment.under_srun() or not of_the_time:  # srun's tasks cannot tell each other of another folder
+        if launch_environment.rank() == 0:
             existed = wanted.exists()
             _claim(wanted)
             if not existed:
                 atexit.register(_remove_if_worthless, wanted)
         return wanted
-    folder = _new(wanted) if environment.rank() == 0 else wanted
-    folder = Path(environment.agreed("folder", str(folder)))
+    folder = _new(wanted) if launch_environment.rank() == 0 else wanted
+    folder = Path(launch_environment.agreed("folder", str(folder)))
     if mode == "run":
         _new_by_time.add(folder.absolute())
     with read_write(config.hydra), open_dict(config.hydra):

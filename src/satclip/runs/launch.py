@@ -19,7 +19,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig
 
-from satclip.runs import environment, options, outcome
+from satclip import launch_environment
+from satclip.runs import options, outcome
 
 log = logging.getLogger(__name__)
 SWEEP_ONLY = ("hydra.mode", "hydra.sweep", "hydra/sweeper", "hydra.launcher", "hydra/launcher", "hydra.run.dir")
@@ -48,9 +49,9 @@ def main(config: DictConfig, *, script: str) -> dict[str, float]:
         return found
     if config.ckpt_path is None or (begun and outcome.traces(folder)):
         config.ckpt_path = "auto"  # a checkpoint of elsewhere is what a job begins with, not what it resumes from
-    if environment.rank() == 0:
+    if launch_environment.rank() == 0:
         outcome.begin_job(folder, job)
-    if several_devices(config.trainer) and not environment.external():
+    if several_devices(config.trainer) and not launch_environment.external():
         return _in_own_process(config, script, job)
     return _run(config)
 
@@ -60,7 +61,7 @@ def figure(metrics: Mapping[str, float], name: str) -> float:
 
     A run whose figure is missing has been trained all the same: its work is not lost for that.
     """
-    if name not in metrics and HydraConfig.get().mode is RunMode.MULTIRUN and environment.rank() == 0:
+    if name not in metrics and HydraConfig.get().mode is RunMode.MULTIRUN and launch_environment.rank() == 0:
         log.error("the run has no figure %s (optimized_metric); it has %s", name, ", ".join(sorted(metrics)))
     return metrics.get(name, math.nan)
 

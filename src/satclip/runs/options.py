@@ -4,6 +4,7 @@
 follow from other choices are computed by resolvers instead of being written twice.
 """
 
+import logging
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,8 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from satclip.runs import composing, degrees, environment
+from satclip import launch_environment
+from satclip.runs import composing, degrees
 
 ONLY_PRINTS = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i")
 
@@ -22,7 +24,7 @@ def register() -> None:
     degrees.register()
     composing.register()
     OmegaConf.register_new_resolver("channels", len, replace=True)
-    OmegaConf.register_new_resolver("started", environment.started, replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("started", launch_environment.started, replace=True, use_cache=True)
 
 
 def arguments(given: Sequence[str]) -> list[str]:
@@ -31,15 +33,16 @@ def arguments(given: Sequence[str]) -> list[str]:
     Raises:
         SystemExit: torchrun was asked for a multirun.
     """
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # the first import on a machine tells that it lists fonts
     if any(each.split("=")[0] in ONLY_PRINTS for each in given):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `--help | head` closes the output early, and that is no error
-    if not environment.external():
+    if not launch_environment.external():
         return list(given)
-    if environment.under_torchrun() and {"-m", "--multirun"} & set(given):
+    if launch_environment.under_torchrun() and {"-m", "--multirun"} & set(given):
         sys.exit(
             "error: torchrun starts one run; `python train.py -m ... trainer=ddp` starts the processes of each job"
         )
-    rank = environment.rank()
+    rank = launch_environment.rank()
     return list(given) if rank == 0 else [*given, f"hydra.job.name=train_rank_{rank}", "hydra.output_subdir=null"]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from satclip.data.atomic import atomic_file
+from satclip.files import atomic_file
 
 METRICS = "metrics.json"  # the figures of a run; there only when it has finished
 JOB = "job.json"  # the options of a multirun's job

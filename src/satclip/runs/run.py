@@ -19,10 +19,10 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 from omegaconf import DictConfig, OmegaConf
 
-from satclip import ranks
+from satclip import launch_environment, ranks
 from satclip.data.datamodule import S2DataModule
 from satclip.errors import is_raised_on_purpose
-from satclip.runs import checks, ending, environment, folders, outcome
+from satclip.runs import checks, ending, folders, outcome
 from satclip.runs.resume import command, newest_readable, other_run, step_of
 from satclip.training.callbacks import KeepFigures
 from satclip.training.csvlog import CsvLogger
@@ -44,14 +44,14 @@ def train(config: DictConfig) -> dict[str, float]:
     """Train what `config` describes and report on it; returns the figures of the best and the last weights."""
     quieten()
     checks.check(config)
-    environment.leave_with_parent()
+    launch_environment.leave_with_parent()
     folder = Path(config.output_dir)
     resolved = plain(OmegaConf.to_container(config, resolve=True))
     checkpoint, step = begin(folder, config.ckpt_path)
     set_precision(config.matmul_precision)
     L.seed_everything(config.seed, workers=True, verbose=False)
     data: S2DataModule = instantiate(config.dataset)
-    if environment.rank() == 0:
+    if launch_environment.rank() == 0:
         data.prepare_data()  # before the model, whose weights would be fetched for nothing; Lightning calls it again
     report: FinalReport | None = None if config.report is None else instantiate(config.report)
     model: ContrastiveModule = instantiate(config.model)
@@ -87,7 +87,7 @@ def begin(folder: Path, checkpoint: str | None) -> tuple[Path | None, int]:
         FileExistsError: the folder holds a run that this one would write over.
         ValueError: the checkpoint is damaged, or no training can resume from it.
     """
-    if environment.rank() == 0:
+    if launch_environment.rank() == 0:
         outcome.refuse_another(folder, checkpoint)
     found = None
     if checkpoint == "auto":
@@ -104,7 +104,7 @@ def begin(folder: Path, checkpoint: str | None) -> tuple[Path | None, int]:
             "%s is of another run: this one is written to %s, and begins with that one's best checkpoint and CSV",
             found[0], folder,
         )  # fmt: skip
-    if environment.rank() == 0:
+    if launch_environment.rank() == 0:
         outcome.begin(folder)
         if found is None:
             forget_wandb_run(folder)
@@ -115,7 +115,7 @@ def connect(nodes: DictConfig, step: int, checkpoint: Path | None, folder: Path)
     """The loggers that can be had, ready to resume at the step of a checkpoint."""
     loggers: list[Logger] = [logger for node in nodes.values() if (logger := instantiate(node)) is not None]
     for logger in loggers:
-        if isinstance(logger, CsvLogger) and environment.rank() == 0:
+        if isinstance(logger, CsvLogger) and launch_environment.rank() == 0:
             logger.resume_at(step, None if checkpoint is None else other_run(checkpoint, folder))
     return loggers
 
@@ -168,7 +168,7 @@ def quieten() -> None:
     warnings.filterwarnings(
         "ignore", message=".*recommended to use .*sync_dist=True.*"
     )  # ours are numbers of all ranks
-    if environment.rank() > 0:
+    if launch_environment.rank() > 0:
         logging.getLogger().setLevel(logging.WARNING)
 
 

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from satclip import ranks
-from satclip.data.atomic import atomic_file
+from satclip.files import atomic_file
 
 log = logging.getLogger(__name__)
 

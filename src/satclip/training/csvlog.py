@@ -9,7 +9,7 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
-from satclip.data.atomic import atomic_file
+from satclip.files import atomic_file
 
 log = logging.getLogger(__name__)
 

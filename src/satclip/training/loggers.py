@@ -13,7 +13,7 @@ from typing import Any
 import wandb
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
-from satclip.runs import environment
+from satclip import launch_environment
 
 log = logging.getLogger(__name__)
 PATIENCE = 8.0  # seconds in which the server must have begun the run; WANDB_INIT_TIMEOUT gives it another time
@@ -139,7 +139,7 @@ def _identity(save_dir: str) -> dict[str, str]:
     Raises:
         OSError: the folder cannot be written.
     """
-    if environment.rank() > 0:
+    if launch_environment.rank() > 0:
         return {}
     folder = Path(save_dir, "wandb")
     folder.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import lightning as L
 import numpy as np
 import torch
 
-from satclip.data.split import block_split
+from satclip.data.split.rule import block_split
 from satclip.downstream.contract import Labels
 from satclip.downstream.evaluate.answers import Candidate, Goal
 from satclip.downstream.evaluate.holdouts import Draw, cell_of, keyed

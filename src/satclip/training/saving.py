@@ -1,14 +1,14 @@
 """Checkpoints that are either whole or not there."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-from satclip.data.atomic import atomic_file
+from satclip.files import atomic_file
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -36,6 +36,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 if isinstance(error.__context__, OSError):
                     raise error.__context__ from None
                 raise
+
+    def load_checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        map_location: Callable[..., Any] | None = lambda storage, _: storage,
+        weights_only: bool | None = True,
+    ) -> dict[str, Any]:
+        """Read a checkpoint as tensors and plain values, whatever `weights_only` says: a pickle could run anything."""
+        return super().load_checkpoint(Path(path), map_location=map_location, weights_only=True)
 
 
 def plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import Tensor
 
 from satclip.vision.backbone import TimmBackbone, frozen_without_weights
-from satclip.vision.published import CLASSIFIERS
+from satclip.vision.timm_names import CLASSIFIERS
 from satclip.weights import check_fit, read_torch_file
 
 BANDS = 13  # B01 B02 B03 B04 B05 B06 B07 B08 B8A B09 B10 B11 B12

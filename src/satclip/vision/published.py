@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 from satclip.vision.clip_resnet import ClipResNet
 from satclip.vision.clip_vit import ClipViT
+from satclip.vision.timm_names import CLASSIFIERS
 from satclip.weights import check_fit
 
 MOCO = ("moco_resnet18", "moco_resnet50", "moco_vit16")
-CLASSIFIERS = ("fc.", "head.")  # as timm names the last layer of a ResNet and of a transformer
 KEYWORDS = ("embed_dim", "image_resolution", "vision_layers", "vision_width", "vision_patch_size", "in_channels")
 
 

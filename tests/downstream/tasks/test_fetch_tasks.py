@@ -79,14 +79,14 @@ def script(project: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    monkeypatch.setattr("satclip.data.web.time.sleep", lambda seconds: None)  # between attempts
-    monkeypatch.setattr("satclip.data.web.PATIENCE", module_patience())
+    monkeypatch.setattr("satclip.data.sources.web.time.sleep", lambda seconds: None)  # between attempts
+    monkeypatch.setattr("satclip.data.sources.web.PATIENCE", module_patience())
     return module
 
 
 def module_patience() -> Any:
     """The retries of the transport, without the waits between them."""
-    from satclip.data.web import PATIENCE
+    from satclip.data.sources.web import PATIENCE
 
     return PATIENCE.new(backoff_factor=0)
 

@@ -127,7 +127,7 @@ def _write(pieces: "Iterator[Piece]", table: "Places", output: Path, **shape: An
     """Write all pieces to `output`, whole or not at all."""
     from satclip.cli.progress import bar
     from satclip.cli.tables.writers import open_writer
-    from satclip.data.atomic import atomic_file
+    from satclip.files import atomic_file
 
     written = 0
     with (

@@ -117,13 +117,12 @@ def evaluate(
         _coordbench(made, chosen, seed, output)
         return
 
-    from satclip.cli.benchmark_table import tell
-    from satclip.cli.progress import bar
     from satclip.downstream.benchmark.files import save
     from satclip.downstream.benchmark.run import benchmark
+    from satclip.downstream.benchmark.terminal import tell, watching
 
-    with expected(ValueError, OSError, ModuleNotFoundError), bar("Benchmark", 1) as progress:
-        found = benchmark(made, chosen, settings, progress.show)
+    with expected(ValueError, OSError, ModuleNotFoundError), watching("Benchmark") as progress:
+        found = benchmark(made, chosen, settings, progress)
     tell(found)
     if output is not None:
         with expected(OSError, prefix=f"{output}: "):
@@ -133,12 +132,11 @@ def evaluate(
 
 def _coordbench(made: "Rows", chosen: "Chosen", seed: int, output: Path | None) -> None:
     """CoordBench's table, printed and written as coordbench.csv."""
-    from satclip.cli.benchmark_table import tell_coordbench
-    from satclip.cli.progress import bar
     from satclip.downstream.benchmark.coordbench_table import coordbench_lines, save_lines
+    from satclip.downstream.benchmark.terminal import tell_coordbench, watching
 
-    with expected(ValueError, OSError, ModuleNotFoundError), bar("CoordBench", 1) as progress:
-        lines = list(coordbench_lines(made.rows, chosen.tasks, seed=seed, watch=progress.show))
+    with expected(ValueError, OSError, ModuleNotFoundError), watching("CoordBench") as progress:
+        lines = list(coordbench_lines(made.rows, chosen.tasks, seed=seed, watch=progress))
     if not lines:
         raise click.ClickException("; ".join(("nothing to score", *chosen.missing)))
     tell_coordbench(lines, (*chosen.missing, *made.missing))

@@ -42,11 +42,12 @@ def export(source: str, kind: str, output: Path, dtype: str | None) -> None:
     folder = kind == "safetensors"
     options.check_output(output, ("",) if folder else (f".{kind}",), folder=folder)
     if kind == "onnx":
+        str(output).encode()  # before any work: onnxruntime takes names that are UTF-8 and no others
         need("export", "onnx", "onnxscript", "onnxruntime")
 
     from satclip.cli.exports import FORMATS, TOLERANCE, difference
     from satclip.cli.models import open_encoder
-    from satclip.data.atomic import atomic_file, atomic_folder
+    from satclip.files import atomic_file, atomic_folder
 
     encoder = open_encoder(source, dtype=dtype if folder else dtype or "float32")
     atomic = atomic_folder if folder else atomic_file

@@ -24,7 +24,7 @@ GeoTIFF has a band for each dimension; .npy is [height, width, D], north first; 
 @options.output_option("Where to: .tif, .npy or .zarr.")
 @click.option(
     "--resolution",
-    type=click.FloatRange(min=0, min_open=True, max=180),
+    type=options.Degrees("the side of a cell", 0, 180, above=True),
     default=1.0,
     show_default=True,
     metavar="DEGREES",
@@ -47,18 +47,21 @@ def grid(
     """Embed a regular grid of the world, or of a part of it, as a raster."""
     options.check_output(output, (".tif", ".tiff", ".npy", ".zarr"), folder=output.suffix == ".zarr")
 
+    from satclip.cli.rasters.cells import Cells, slices
+
+    cells = Cells.covering(bounds, resolution)  # before torch is imported: a slip is told at once
+
     import torch
 
     import satclip
     from satclip.cli.models import open_encoder
     from satclip.cli.progress import bar
-    from satclip.cli.rasters import open_raster
-    from satclip.cli.rasters.cells import Cells, slices
-    from satclip.data.atomic import atomic_file, atomic_folder
+    from satclip.cli.rasters import check_room, open_raster
+    from satclip.files import atomic_file, atomic_folder
     from satclip.location.grid import encode_rows
 
-    cells = Cells.covering(bounds, resolution)
     encoder = open_encoder(source, device=device, dtype=dtype)
+    check_room(output, cells, width=encoder.embedding_dim, dtype=dtype)
     longitudes, latitudes = torch.from_numpy(cells.longitudes), torch.from_numpy(cells.latitudes)
     tags = {"model": source, "software": f"satclip {satclip.__version__}"}
     atomic = atomic_folder if output.suffix == ".zarr" else atomic_file

@@ -81,9 +81,7 @@ def probe(
         if path is not None:
             options.check_output(path, suffixes, input_file=labels)
 
-    from satclip.cli.benchmark_table import tell, tell_rows
     from satclip.cli.probing import draw_errors, predict
-    from satclip.cli.progress import bar
     from satclip.cli.rasters.cells import Cells
     from satclip.downstream.benchmark.choose import Chosen
     from satclip.downstream.benchmark.files import save
@@ -91,6 +89,7 @@ def probe(
     from satclip.downstream.benchmark.rows import rows
     from satclip.downstream.benchmark.run import benchmark
     from satclip.downstream.benchmark.settings import Settings, words
+    from satclip.downstream.benchmark.terminal import tell, tell_rows, watching
     from satclip.downstream.tasks import CsvTask
     from satclip.downstream.tasks.table import columns
 
@@ -102,8 +101,8 @@ def probe(
         task = CsvTask(labels, target, lon=lon, lat=lat, kind=kind, seed=seed).load()
         made = rows((source,), words(rivals))
         settings = Settings(labels=("all",), draws=draws, places=10_000, seed=seed)
-        with bar("Probing", 1) as progress:
-            found = benchmark(made, Chosen((task,)), settings, progress.show)
+        with watching("Probing") as progress:
+            found = benchmark(made, Chosen((task,)), settings, progress)
     without = len(columns(labels, (target,))[target]) - len(task.target)
     kinds = "numbers" if task.classes is None else f"{len(task.classes)} classes"
     click.echo(f"{len(task.target):,} places, {kinds}; {without:,} rows without a place or a value left out", err=True)

@@ -1,6 +1,7 @@
 """`satclip resume`: a run goes on in its folder."""
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import click
 
 from satclip.cli.failures import expected
 
+CONFIG_FOLDER = ("--config-dir", "-cd")
 CHECKOUT = Path(__file__).parents[4]
 
 
@@ -51,11 +53,18 @@ def command_of(folder: Path, more: Sequence[str] = ()) -> tuple[list[str], Path]
         given = yaml.safe_load(source.read_text())
         hydra = yaml.safe_load((folder / ".hydra" / "hydra.yaml").read_text())["hydra"]
         begun_in = Path(hydra["runtime"]["cwd"])
+        sources = [(each["provider"], each["path"]) for each in hydra["runtime"].get("config_sources", [])]
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise ValueError(f"{source.parent} cannot be read ({type(error).__name__}); run train.py yourself") from error
     if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
         raise ValueError(f"{source} is no list of options; run train.py yourself")
     refuse_code(given, source)
+    for provider, path in sources:
+        if provider == "command-line" and not any(each.startswith(CONFIG_FOLDER) for each in more):
+            raise ValueError(
+                f"this run was begun with configs out of {path}, which may name code to run; if they are yours: "
+                f"satclip resume {shlex.quote(str(folder))} --config-dir {shlex.quote(path)}"
+            )
     script = next((each for each in (CHECKOUT / "train.py", Path("train.py").absolute()) if each.is_file()), None)
     if script is None:
         raise FileNotFoundError("there is no train.py here; call this in a checkout of satclip")

@@ -16,8 +16,20 @@ Examples:
   satclip similar --model last.ckpt --lon -58.38 --lat -34.60 --resolution 0.25 -o like-buenos-aires.png""",
 )
 @options.model_option
-@click.option("--lon", type=float, required=True, help="Longitude of the place, in degrees.")
-@click.option("--lat", type=float, required=True, help="Latitude of the place, in degrees.")
+@click.option(
+    "--lon",
+    type=options.Degrees("longitude", -180, 360),
+    metavar="DEGREES",
+    required=True,
+    help="Longitude of the place, in degrees.",
+)
+@click.option(
+    "--lat",
+    type=options.Degrees("latitude", -90, 90),
+    metavar="DEGREES",
+    required=True,
+    help="Latitude of the place, in degrees.",
+)
 @options.output_option("Where to: .png, .pdf or .svg.")
 @options.spacing_option
 @options.device_option
@@ -25,19 +37,14 @@ def similar(source: str, lon: float, lat: float, output: Path, resolution: float
     """Draw the cosine similarity of one place's embedding to all land."""
     options.check_output(output, options.PICTURES)
 
-    import torch
-
     from satclip.cli.models import open_encoder
     from satclip.cli.progress import counted
     from satclip.geography.land_grid import land_grid
     from satclip.plots import similarity_map
-    from satclip.sphere import check_lonlat
 
-    with expected(ValueError):
-        check_lonlat(torch.tensor([[lon, lat]], dtype=torch.float64))
     encoder = open_encoder(source, device=device)
     with (
-        expected(OSError, ModuleNotFoundError),
+        expected(OSError, ValueError, ModuleNotFoundError),
         counted("Embedding the land", encoder, len(land_grid(resolution).lonlat) + 1),
     ):
         similarity_map(encoder, lon, lat, output, degrees=resolution)

@@ -1,5 +1,7 @@
 """Grids of embeddings, written block by block: GeoTIFF, npy, zarr."""
 
+import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +11,31 @@ from numpy.typing import DTypeLike
 
 from satclip.cli.rasters.cells import Cells
 from satclip.cli.rasters.writers import GeoTiff, NpyGrid, RasterWriter, ZarrGrid
+
+_COMPRESSION = 4  # embeddings shrink by a tenth or two; more than this is beyond hope
+
+
+def check_room(target: Path, cells: Cells, *, width: int, dtype: DTypeLike) -> None:
+    """Refuse a grid that cannot lie where it is to go, before memory is taken for as much as its axes.
+
+    Raises:
+        click.BadParameter: it is larger than the free space there, or four times that where the format compresses; says
+            how large.
+    """
+    size = cells.height * cells.width * width * np.dtype(dtype).itemsize
+    free = shutil.disk_usage(target.absolute().parent).free
+    if size > free * (1 if target.suffix == ".npy" else _COMPRESSION):
+        raise click.BadParameter(
+            f"{cells.height:,} x {cells.width:,} cells of {width} numbers are {_bytes(size)}, and {target} has room "
+            f"for {_bytes(free)}; take a larger cell, --bounds or --dtype float16",
+            param_hint="--resolution",
+        )
+
+
+def _bytes(count: float) -> str:
+    units = ("bytes", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
+    step = min(int(math.log10(max(count, 1)) / 3), len(units) - 1)
+    return f"{count / 1000**step:,.3g} {units[step]}"
 
 
 def open_raster(

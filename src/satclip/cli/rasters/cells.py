@@ -7,6 +7,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+_MOST = 2**31 - 1  # on a side, in a GeoTIFF; a sixtieth of a metre at the equator
 Degrees = NDArray[np.float64]
 
 
@@ -35,6 +36,12 @@ class Cells:
             )
         counts = []
         for side, extent in (("west to east", east - west), ("south to north", north - south)):
+            if extent / resolution > _MOST:
+                raise click.BadParameter(
+                    f"{resolution:g} degrees are {extent / resolution:.3g} cells {side}, and no format holds more than "
+                    f"{_MOST:,}; {extent / _MOST:.2g} is the finest",
+                    param_hint="--resolution",
+                )
             count = round(extent / resolution)
             if count < 1 or abs(extent / resolution - count) > 1e-6 * count:
                 near = extent / max(count, 1)

@@ -1,5 +1,7 @@
 """Rasters of embeddings, one block at a time, in the blocks that their format likes."""
 
+import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
@@ -10,6 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from satclip.cli.failures import need
 from satclip.cli.npy import NpyFile
 from satclip.cli.rasters.cells import Cells
+from satclip.cli.signals import held
 
 _BLOCK_BYTES = 1 << 27
 _TILE = 128  # cells on each side of what GeoTIFF and zarr compress together
@@ -43,7 +46,7 @@ class GeoTiff:
     ) -> None:
         import rasterio
 
-        self.block = _tiles(width, dtype)
+        self.block, self._part = _tiles(width, dtype), part
         self._file = rasterio.open(
             part,
             "w",
@@ -72,6 +75,8 @@ class GeoTiff:
 
     def __exit__(self, *error: object) -> None:
         self._file.close()
+        if error[0] is None:
+            _read_back(self._part)
 
     def write(self, rows: slice, columns: slice, values: NDArray[Any]) -> None:
         """Write whole tiles."""
@@ -106,15 +111,29 @@ class ZarrGrid:
         need("cli", "zarr")
         import zarr
 
-        self.block = _tiles(width, dtype)
-        group = zarr.create_group(part, zarr_format=3, attributes={"crs": "EPSG:4326", **tags})
+        self.block, self._part = _tiles(width, dtype), part
+        with held():
+            self._embedding = self._created(
+                zarr.create_group(part, zarr_format=3, attributes={"crs": "EPSG:4326", **tags}), cells, width, dtype
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is not None:
+            _remove(self._part)
+
+    @staticmethod
+    def _created(group: Any, cells: Cells, width: int, dtype: DTypeLike) -> Any:
+        """The empty array in a group, beside its axes."""
         for name, centres, long_name in (
             ("lat", cells.latitudes, "latitude"),
             ("lon", cells.longitudes, "longitude"),
         ):
             unit = {"standard_name": long_name, "units": "degrees_north" if name == "lat" else "degrees_east"}
             group.create_array(name, data=centres, dimension_names=[name], attributes=unit)
-        self._embedding = group.create_array(
+        return group.create_array(
             "embedding",
             shape=(cells.height, cells.width, width),
             dtype=np.dtype(dtype),
@@ -122,15 +141,36 @@ class ZarrGrid:
             dimension_names=["lat", "lon", "band"],
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
     def write(self, rows: slice, columns: slice, values: NDArray[Any]) -> None:
-        """Write whole chunks."""
-        self._embedding[rows, columns] = values
+        """Write whole chunks, to the end: zarr's threads do not hear of a signal, and would write on."""
+        with held():
+            self._embedding[rows, columns] = values
+
+
+def _read_back(path: Path) -> None:
+    """Read every tile once: GDAL says nothing of a disk that is full when it comes to the last ones.
+
+    Raises:
+        OSError: a tile is not whole.
+    """
+    import rasterio
+
+    try:
+        with rasterio.open(path) as file:
+            for _, window in file.block_windows(1):
+                file.read(window=window)
+    except rasterio.errors.RasterioError as error:
+        raise OSError("what was written cannot be read back: the disk may be full") from error
+
+
+def _remove(folder: Path, attempts: int = 100) -> None:
+    """Remove a folder that threads may still write to: until it is gone and stays so."""
+    gone = 0
+    while attempts and gone < 3:
+        shutil.rmtree(folder, ignore_errors=True)
+        gone = 0 if folder.exists() else gone + 1
+        attempts -= 1
+        time.sleep(0.02)
 
 
 def _tiles(width: int, dtype: DTypeLike) -> tuple[int, int]:

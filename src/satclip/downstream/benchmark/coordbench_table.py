@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from satclip.data.atomic import atomic_file
 from satclip.downstream.contract import Encoder, Group, Labels, Predictor
 from satclip.downstream.evaluate.coordbench import coordbench
 from satclip.downstream.evaluate.threads import one_thread
 from satclip.downstream.evaluate.vectors import VectorCache
+from satclip.files import atomic_file
 
 DEGREES = (0.0, 2.0, 10.0, 20.0, 40.0)
 

@@ -5,9 +5,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from satclip.data.atomic import atomic_file
 from satclip.downstream.benchmark.markdown import document
 from satclip.downstream.benchmark.run import Benchmark
+from satclip.files import atomic_file
 
 log = logging.getLogger(__name__)
 NAMES = ("report.html", "report.md", "records.csv", "summary.csv")

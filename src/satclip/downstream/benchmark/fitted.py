@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from satclip.data.atomic import atomic_file
 from satclip.downstream.contract import Array, Encoder, Group, Labels, Places, Predictor
 from satclip.downstream.evaluate.answers import Candidate, Goal
 from satclip.downstream.evaluate.holdouts import Draw, cell_of, keyed, middle_cells
@@ -15,6 +14,7 @@ from satclip.downstream.evaluate.inner_folds import inner_folds
 from satclip.downstream.evaluate.penalties import penalties_of
 from satclip.downstream.evaluate.ridge_probe import RidgeProbe
 from satclip.downstream.evaluate.ridge_problem import RidgeProblem
+from satclip.files import atomic_file
 
 SUFFIXES = (".npz", ".safetensors")
 

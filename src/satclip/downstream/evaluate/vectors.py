@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from satclip.data.atomic import atomic_file
 from satclip.downstream.contract import Array, Places
+from satclip.files import atomic_file
 
 log = logging.getLogger(__name__)
 Vectors = NDArray[np.floating]

@@ -5,7 +5,7 @@ from importlib.metadata import version
 import torch
 
 from satclip.downstream.rivals.frozen import GLOBE, Frozen
-from satclip.optional import optional
+from satclip.optional_import import optional
 
 DEFAULT = "SATCLIP_VIT16_L40"
 

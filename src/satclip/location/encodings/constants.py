@@ -26,8 +26,9 @@ class FixedPrecision(nn.Module):
         self.register_buffer(name, value, persistent=False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FixedPrecision":
-        device = fn(torch.empty(0)).device
         for name, value in self._exact.items():
+            here = self.get_buffer(name).device  # and not torch's default device, which may be any
+            device = fn(torch.empty(0, device=here)).device
             dtype = angle_dtype(device) if value.is_floating_point() else value.dtype
             self._buffers[name] = value.to(device, dtype)
         return self

@@ -53,7 +53,7 @@ class MultiScale(FixedPrecision):
 
 def _per_frequency(*features: Tensor, copies: int = 1) -> Tensor:
     """Interleave [..., frequencies] features: all of the first frequency, each `copies` times, then the second."""
-    return torch.stack(features, -1).repeat_interleave(copies, -1).flatten(-2)
+    return torch.stack([feature for feature in features for _ in range(copies)], -1).flatten(-2)
 
 
 class Grid(MultiScale):

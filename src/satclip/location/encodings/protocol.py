@@ -4,7 +4,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch._C._functorch import is_functorch_wrapped_tensor
 
 from satclip.sphere import angle_dtype
 
@@ -34,13 +33,3 @@ def feature_dtype(lonlat: Tensor, dtype: torch.dtype | None) -> torch.dtype:
 def wide_degrees(lonlat: Tensor) -> Tensor:
     """Degrees in the widest float of their device: an angle is rounded after its sine is taken, not before."""
     return lonlat.to(angle_dtype(lonlat.device))
-
-
-def only_numbers(lonlat: Tensor) -> bool:
-    """Whether these are numbers on the CPU and nothing else: not traced, not compiled, not mapped over."""
-    return (
-        type(lonlat) is Tensor
-        and lonlat.device.type == "cpu"
-        and not torch.compiler.is_compiling()
-        and not is_functorch_wrapped_tensor(lonlat)
-    )

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from satclip.location.encodings.protocol import feature_dtype, wide_degrees
-from satclip.sphere import unit_vectors
+from satclip.sphere import radians, unit_vectors
 
 
 class Direct(nn.Module):
@@ -22,7 +22,7 @@ class Direct(nn.Module):
 
     def forward(self, lonlat: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """[..., 2] degrees -> [..., 2] in `dtype`, by default that of `lonlat`."""
-        return (torch.deg2rad(wide_degrees(lonlat)) - torch.pi).to(feature_dtype(lonlat, dtype))
+        return (radians(wide_degrees(lonlat)) - torch.pi).to(feature_dtype(lonlat, dtype))
 
 
 class Cartesian3D(nn.Module):
@@ -58,5 +58,5 @@ class Wrap(nn.Module):
 
     def forward(self, lonlat: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """[..., 2] degrees -> [..., 4] in `dtype`, by default that of `lonlat`."""
-        angles = torch.deg2rad(wide_degrees(lonlat))
+        angles = radians(wide_degrees(lonlat))
         return torch.stack((angles.cos(), angles.sin()), -1).flatten(-2).to(feature_dtype(lonlat, dtype))

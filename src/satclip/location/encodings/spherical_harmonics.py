@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from satclip.harmonics import HarmonicTables, evaluate_harmonics, harmonic_tables, many_harmonics
+from satclip.location.capture import only_numbers
 from satclip.location.encodings.constants import FixedPrecision
-from satclip.location.encodings.protocol import feature_dtype, only_numbers
+from satclip.location.encodings.protocol import feature_dtype
 
 
 class SphericalHarmonics(FixedPrecision):

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from satclip.location.capture import recording
+
 
 class Siren(nn.Module):
     """`hidden_layers` layers sin(omega (W x + b)), then an affine layer.
@@ -16,7 +18,7 @@ class Siren(nn.Module):
     In the reference's checkpoints `first` is `layers.0`, `hidden.i` is `layers.(i + 1)` and `last` is `last_layer`.
 
     Raises:
-        ValueError: when there is no hidden layer.
+        ValueError: when there is no hidden layer, or a frequency or the dropout is no number.
     """
 
     name = "siren"
@@ -33,6 +35,9 @@ class Siren(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        for name, value in (("first_omega", first_omega), ("hidden_omega", hidden_omega), ("dropout", dropout)):
+            if not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise ValueError(f"{name} must be a finite number, got {value!r}")
         if hidden_layers < 1:
             raise ValueError(f"hidden_layers must be at least 1, got {hidden_layers}; for none use the linear network")
         self.first_omega, self.hidden_omega, self.dropout = first_omega, hidden_omega, dropout
@@ -68,7 +73,7 @@ class Siren(nn.Module):
     def _sine(self, argument: Tensor, omega: float) -> Tensor:
         if self.training and self.dropout:
             argument = F.dropout(argument, self.dropout)
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or recording():  # a graph that is recorded may be run with gradients
             return torch.sin(omega * argument)
         return argument.mul_(omega).sin_()  # in place: fresh memory costs as much as the sine
 

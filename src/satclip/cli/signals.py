@@ -1,0 +1,64 @@
+"""Ctrl-C, `kill` and a closed terminal: the work unwinds, clears up behind itself, and says which it was."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_HEEDED = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGTERM") if hasattr(signal, name))
+
+
+class Stopped(BaseException):
+    """Raised wherever the program is when it is told to stop; to KeyboardInterrupt click has a word of its own."""
+
+
+class Heard:
+    """The first signal that came; None before. `held` puts off what a signal does."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self.holding = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """The handler."""
+        self.number = self.number or number
+        if not self.holding:
+            raise Stopped
+
+
+_heard = Heard()
+
+
+@contextmanager
+def heeded() -> Iterator[Heard]:
+    """Turn signals into `Stopped` while the block lasts; those that the caller ignores (nohup, `&`) stay ignored."""
+    global _heard
+    _heard = heard = Heard()
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # no other thread may say what a signal does
+        for number in _HEEDED:
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, heard)
+    try:
+        yield heard
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Let a piece of work end before a signal is heeded: one whose threads would go on writing behind its back.
+
+    Raises:
+        Stopped: at the end, where a signal came.
+    """
+    heard = _heard
+    heard.holding = True
+    try:
+        yield
+    finally:
+        heard.holding = False
+        if heard.number is not None:
+            raise Stopped

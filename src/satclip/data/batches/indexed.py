@@ -1,0 +1,152 @@
+"""All usable patches of a data set, with their places, divided into training and validation."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from satclip.data.batches.bad_patches import in_words
+from satclip.data.batches.batch_memory import Batch
+from satclip.data.batches.loader import Loader, Plan
+from satclip.data.batches.order import TrainBatches, ValidationBatches, sizes_of
+from satclip.data.batches.patches import MemoryPatches, Patches, PatchFormat, decode_all, form_of
+from satclip.data.geotiff.bands import Bands
+from satclip.data.geotiff.decode import decoding
+from satclip.data.sources.cached_shards import CachedShards, LookAhead
+from satclip.data.sources.places import complain, place_patches
+from satclip.data.sources.protocol import Source
+from satclip.data.split.division import Division, divide
+from satclip.data.split.footprint import footprint_km
+from satclip.data.split.rule import Split
+from satclip.hashing import shuffled
+
+log = logging.getLogger(__name__)
+PROBED = 8  # patches that are decoded at the start to learn what they look like
+
+
+@dataclass(frozen=True)
+class IndexedPatches:
+    """What a run reads.
+
+    Attributes:
+        source: the bytes, by row.
+        lonlat: places by row, float64 [N, 2] in degrees, NaN for rows that are not used.
+        form: what a patch looks like.
+        train_rows, val_rows: ascending row numbers, int64.
+        left_out: how many are not used, by cause, as is known at the start.
+        division: what the split and its buffer made of them, by position among the usable ones.
+        memory: all patches decoded, where they are kept so.
+    """
+
+    source: Source
+    lonlat: Tensor
+    form: PatchFormat
+    train_rows: Tensor
+    val_rows: Tensor
+    left_out: dict[str, int]
+    division: Division
+    memory: MemoryPatches | None = None
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of patches, by row."""
+        return self.source.names
+
+    def train_loader(self, plan: Plan) -> Loader:
+        """Shuffled batches of one size from `plan.start` on."""
+        sizes = sizes_of(self.train_rows, self.source.shard_sizes)
+        batches = TrainBatches(
+            self.train_rows,
+            sizes,
+            batch_size=plan.batch_size,
+            seed=plan.seed,
+            window=plan.window,
+            rank=plan.rank,
+            world_size=plan.world_size,
+            start=plan.start,
+        )
+        dropped = len(self.train_rows) % plan.batch_size
+        log.info(
+            "an epoch is %d batches of %d samples over all processes; %d samples dropped, different ones each epoch",
+            len(batches),
+            plan.batch_size,
+            dropped,
+        )
+        return self._loader(self.dataset(training=True), batches, plan)
+
+    def val_loader(self, plan: Plan) -> Loader:
+        """Every validation sample once over all processes, in a fixed order."""
+        batches = ValidationBatches(
+            self.val_rows, batch_size=plan.batch_size, rank=plan.rank, world_size=plan.world_size
+        )
+        return self._loader(self.dataset(training=False), batches, plan)
+
+    def sample(self, count: int, seed: int) -> Batch:
+        """At most `count` validation samples drawn by `seed`, raw."""
+        rows = self.val_rows[shuffled(len(self.val_rows), seed)[:count]].sort().values
+        return self.dataset(training=False)[rows.tolist()]
+
+    def dataset(self, *, training: bool) -> Dataset[Batch]:
+        """Raw batches by row numbers; in training another patch stands in for a bad one."""
+        if self.memory is not None:
+            return self.memory
+        rows = self.train_rows if training else self.val_rows
+        return Patches(self.source, self.lonlat, self.form, rows, replace=training)
+
+    def _loader(self, dataset: Dataset[Batch], batches: Sampler[list[int]], plan: Plan) -> Loader:
+        if isinstance(self.source, CachedShards) and self.memory is None:
+            depth = plan.window * len(self.lonlat) // (len(self.source.urls) * plan.batch_size) + 1
+            batches = LookAhead(batches, self.source, depth)
+        return Loader(dataset, batches, 0 if self.memory is not None else plan.workers)
+
+
+def collect(
+    source: Source,
+    root: Path,
+    *,
+    bands: Bands,
+    split: Split,
+    max_bad_fraction: float,
+    keep_in_memory: bool,
+    least: int = 1,
+) -> IndexedPatches:
+    """Find places, look at a few patches, decode all of them if they are to stay in memory, and split.
+
+    Patches of fewer than `least` pixels either way are bad.
+
+    Raises:
+        FileNotFoundError: no places are to be found.
+        ValueError: too much is missing or broken, or the split is impossible.
+    """
+    table = place_patches(source, root, max_bad_fraction)
+    rows, memory, left_out = table.rows, None, Counter(table.left_out)
+    probed = rows[shuffled(len(rows), 0)[:PROBED]].tolist()
+    patches = [source.read(row) for row in probed]
+    form = form_of(patches, [source.names[row] for row in probed], bands, least)
+    with decoding():
+        width_km = footprint_km(zip(patches, table.lonlat[probed].tolist(), strict=True))
+    if keep_in_memory:
+        memory, rows, bad = decode_all(source, form, rows, table.lonlat)
+        broken = [f"{name} ({cause}: {detail})" for name, cause, detail in bad]
+        counts = Counter(cause for _, cause, _ in bad)
+        what = f"patches in {root} that cannot be used ({in_words(counts)})"
+        complain(broken, len(table.rows), max_bad_fraction, what)
+        left_out += counts
+    division = divide(
+        split,
+        table.lonlat[rows],
+        [source.names[row] for row in rows.tolist()],
+        source.held_out[rows],
+        width_km=width_km,
+        pixels=max(form.size),
+    )
+    left_out["buffer"] = division.buffered
+    found = IndexedPatches(
+        source, table.lonlat, form, rows[division.train], rows[division.validation], dict(left_out), division, memory
+    )
+    log.info("%s: %d patches to train on, %d to validate", root, len(found.train_rows), len(found.val_rows))
+    return found

@@ -1,0 +1,1 @@
+"""Programs that write a data set or judge one."""

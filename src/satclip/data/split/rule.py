@@ -1,0 +1,103 @@
+"""Which places are for validation: a function of the place or the patch's name and of nothing else."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from satclip.data.sources.names import shortest
+from satclip.hashing import hashed, text_keys
+from satclip.sphere import block_ids
+
+SPLITS = ("block", "random", "stored")
+AUTO = "auto"
+# Never changed: the same places are held out for every seed, model and number of processes, in every version.
+BLOCK_SALT, NAME_SALT = 20_250_101, 20_250_102
+
+
+@dataclass(frozen=True)
+class Split:
+    """How validation is chosen.
+
+    Attributes:
+        kind: "block" for whole cells of `degrees`, "random" for patches, "stored" for what lies in shards of that name.
+        fraction: about how much of all; not for "stored".
+        degrees: side of a cell.
+        buffer_km: side of the square about each patch that keeps training from validation; "auto" for the patches'
+            width, 0 for no buffer (see `satclip.data.split.division`).
+    """
+
+    kind: str
+    fraction: float
+    degrees: float
+    buffer_km: float | str = AUTO
+
+    def __post_init__(self) -> None:
+        if self.kind not in SPLITS:
+            raise ValueError(f"dataset.split is one of {', '.join(SPLITS)}, got {self.kind!r}")
+        number = isinstance(self.buffer_km, (int, float)) and not isinstance(self.buffer_km, bool)
+        if self.buffer_km != AUTO and not (number and 0 <= float(self.buffer_km) < math.inf):
+            raise ValueError(
+                "dataset.split_buffer_km takes auto (the patches' width), kilometres, or 0 for no buffer, "
+                f"got {self.buffer_km!r}"
+            )
+
+    def validation(self, lonlat: Tensor, names: Sequence[str], stored: Tensor) -> Tensor:
+        """True for validation, by place [N, 2], by name or as stored, bool [N] -> bool [N].
+
+        Raises:
+            ValueError: all patches lie in one block, or there is no stored split.
+        """
+        if self.kind == "stored":
+            if stored.all() or not stored.any():
+                raise ValueError(
+                    "dataset.split=stored needs shards called validation-*.tar beside others, as "
+                    "scripts/write_shards.py writes them; else give block or random"
+                )
+            chosen = stored
+        elif self.kind == "random":
+            chosen = random_split(names, self.fraction)
+        else:
+            chosen = block_split(lonlat, self.fraction, self.degrees)
+        if chosen.all():
+            if self.kind == "random":
+                raise ValueError(f"{len(chosen)} patches cannot be split; training and validation need one each")
+            raise ValueError(
+                f"all {len(chosen)} patches lie in one block of {self.degrees} degrees, so none is left to train on; "
+                "give a smaller dataset.split_degrees, or dataset.split=random"
+            )
+        return chosen
+
+
+def block_split(lonlat: Tensor, fraction: float, degrees: float = 5.0) -> Tensor:
+    """True for validation: whole cells of `degrees` by `degrees`, so that no validation place has a near neighbour.
+
+    [N, 2] degrees -> bool [N]. About `fraction` of the cells, at least one of them, never all.
+    """
+    _check(fraction)
+    return _below(hashed(BLOCK_SALT, block_ids(lonlat, degrees)), fraction)
+
+
+def random_split(names: Sequence[str], fraction: float) -> Tensor:
+    """True for validation: single patches by their name -> bool [N]. Neighbours overlap, so it flatters.
+
+    Folders count only where file names alone do not tell the patches apart.
+    """
+    _check(fraction)
+    return _below(hashed(NAME_SALT, text_keys(shortest(names))), fraction)
+
+
+def _below(hashes: Tensor, fraction: float) -> Tensor:
+    """The groups of equal hash that lie in the lower `fraction` of all hashes."""
+    chosen = hashes.to(torch.float64) < (fraction - 0.5) * 2.0**64
+    if chosen.any() and not chosen.all():
+        return chosen
+    # A handful of places: the lowest group alone is better than none.
+    return hashes == hashes.min()
+
+
+def _check(fraction: float) -> None:
+    if not 0 < fraction < 1:
+        raise ValueError(f"dataset.val_fraction must lie between 0 and 1, got {fraction}")

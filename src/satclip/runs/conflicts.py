@@ -1,0 +1,45 @@
+"""Refuses options each of which is fine by itself, and one of which could have no effect beside the others."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from satclip.loss import MAX_LOGIT_SCALE
+from satclip.retrieval import TOP
+
+RETRIEVAL = [f"{way}/{of}" for way in ("image_to_location", "location_to_image") for of in map("top{}".format, TOP)]
+MEDIANS = ["image_to_location/median_km", "location_to_image/median_km"]
+VALIDATED = [f"val/{name}" for name in ("loss", *RETRIEVAL, *MEDIANS)]
+TRAINED = ["train/loss", "train/temperature", "train/learning_rate"]
+
+
+def conflict(plain: Mapping[str, Any]) -> str | None:
+    """The message for the first one, with what to do; None where all of them work."""
+    coldest, given = math.exp(-MAX_LOGIT_SCALE), plain["temperature"]
+    if given < coldest * (1 - 1e-9):
+        return f"temperature={given} is colder than the losses go; give {coldest:.2g} at least"
+    channels, bands = plain["vision"].get("in_channels"), plain["dataset"].get("bands")
+    if isinstance(channels, int) and isinstance(bands, list) and channels != len(bands):
+        return f"vision.in_channels={channels} does not fit the {len(bands)} dataset.bands; leave it out: it follows"
+    metric = plain["optimized_metric"]
+    if metric is not None and not metric.startswith(("best/", "last/")):
+        return (
+            f"optimized_metric={metric} is no figure of metrics.json: those begin with best/ or last/, as best/val/loss"
+        )
+    return _monitors(plain["callbacks"], plain["trainer"].get("limit_val_batches"))
+
+
+def _monitors(callbacks: Mapping[str, Any], limit: float | None) -> str | None:
+    """A callback that waits for a figure which never comes would stop the run at its first validation, or never act."""
+    ours = all(str(each.get("_target_")).startswith(("satclip.", "lightning.")) for each in callbacks.values())
+    for name, callback in callbacks.items():
+        monitor = callback.get("monitor")
+        if monitor is None:
+            continue
+        if ours and monitor not in (*VALIDATED, *TRAINED):
+            return f"callbacks.{name}.monitor takes one of {', '.join((*VALIDATED, *TRAINED))}, got {monitor}"
+        if limit == 0 and str(callback.get("_target_")).endswith("EarlyStop"):
+            return (
+                f"callbacks.{name} needs validations, and trainer.limit_val_batches=0 makes none: drop one of the two"
+            )
+    return None
