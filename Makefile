@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-slow test-faults check format data sweep clean clean-runs
+.PHONY: help train benchmark test test-slow test-faults check format data sweep clean clean-runs
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z_-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,13 @@ $(READY): pyproject.toml
 
 train: $(READY)  ## train on NASA Blue Marble (laptop, minutes); ARGS='legendre_polys=20 seed=1' adds options
 	$(BIN)/python train.py experiment=blue_marble $(ARGS)
+
+# The newest run of `make train`, where there is one, beside GeoCLIP.
+MODEL ?= $(lastword $(sort $(wildcard outputs/blue_marble/*/checkpoints/best.ckpt)))
+comma := ,
+
+benchmark: $(READY)  ## encoders beside honest rivals, minutes; MODEL=best.ckpt chooses one, ARGS='protocol=full' adds options
+	$(BIN)/python evaluate.py model=$(if $(MODEL),$(MODEL)$(comma))geoclip task=all $(ARGS)
 
 test: $(READY)  ## the tests, minutes
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)

@@ -51,7 +51,11 @@ def test_the_card_s_command_composes_as_it_says() -> None:
 
 @pytest.mark.parametrize(
     "group",
-    sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name not in ("experiment", "task")),
+    sorted(
+        folder.name
+        for folder in CONF.iterdir()
+        if folder.is_dir() and folder.name not in ("experiment", "task", "protocol")
+    ),
 )
 def test_every_option_of_a_group_composes(group: str) -> None:
     assert choices(group), f"conf/{group} is empty"

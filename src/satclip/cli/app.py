@@ -8,10 +8,12 @@ import click
 
 import satclip
 from satclip.cli.commands.embed import embed
+from satclip.cli.commands.evaluate import evaluate
 from satclip.cli.commands.export import export
 from satclip.cli.commands.grid import grid
 from satclip.cli.commands.info import info
 from satclip.cli.commands.map import map_
+from satclip.cli.commands.probe import probe
 from satclip.cli.commands.resume import resume
 from satclip.cli.commands.similar import similar
 
@@ -22,6 +24,7 @@ from satclip.cli.commands.similar import similar
 Examples:
   satclip info microsoft/SatCLIP-ViT16-L40
   satclip embed places.csv --model microsoft/SatCLIP-ViT16-L40 -o places.parquet
+  satclip evaluate last.ckpt geoclip -o report
   satclip grid --model last.ckpt --resolution 0.25 -o world.tif
 
 \b
@@ -31,8 +34,8 @@ Coordinates are longitude, latitude in degrees, in that order, everywhere.""",
 )
 @click.version_option(satclip.__version__, prog_name="satclip")
 def app() -> None:
-    """Location encoders at work: embed places and grids, draw them, look into a model, export it."""
+    """Location encoders at work: embed places and grids, draw them, look into a model, score it, export it."""
 
 
-for _command in (embed, grid, map_, similar, info, export, resume):
+for _command in (embed, grid, map_, similar, info, evaluate, probe, export, resume):
     app.add_command(_command)

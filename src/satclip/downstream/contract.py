@@ -81,11 +81,38 @@ class Places(Protocol):
         fingerprint: str, names weights and config; with it, vectors may be kept on disk from run to run.
     """
 
-    name: str
-    seen: str
+    @property
+    def name(self) -> str:
+        """The row's name in every table."""
+        ...
+
+    @property
+    def seen(self) -> str:
+        """What was seen before the labels."""
+        ...
 
     def __call__(self, lonlat: Array) -> NDArray[np.floating]:
         """Vectors of places in degrees: [N, 2] -> [N, D]."""
+        ...
+
+
+@runtime_checkable
+class Group(Protocol):
+    """Several encoders, of which the inner folds choose one (an L, a bandwidth): one row of a table."""
+
+    @property
+    def name(self) -> str:
+        """The row's name in every table."""
+        ...
+
+    @property
+    def seen(self) -> str:
+        """What was seen before the labels."""
+        ...
+
+    @property
+    def candidates(self) -> tuple[Places, ...]:
+        """To choose among, at least one."""
         ...
 
 
@@ -98,8 +125,15 @@ class Predictor(Protocol):
         seen: as for an encoder; "nothing" for interpolation and for networks trained on the labels alone.
     """
 
-    name: str
-    seen: str
+    @property
+    def name(self) -> str:
+        """The row's name in every table."""
+        ...
+
+    @property
+    def seen(self) -> str:
+        """What was seen before the labels."""
+        ...
 
     def fit_predict(
         self,
@@ -131,3 +165,6 @@ def _refuse(name: str, bad: NDArray[np.bool_], what: str) -> None:
         rows = np.flatnonzero(bad)
         first = ", ".join(map(str, rows[:5])) + (" ..." if len(rows) > 5 else "")
         raise ValueError(f"{name}: {len(rows)} of {len(bad)} rows {what} (rows {first})")
+
+
+Encoder = Places | Group | Predictor

@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 FINEST = 250  # cells along the longer side, where the spacing asked for is coarser
 LEAST_LAND = 100  # cells; with less the outlines of the land, true to some 10 km, say nothing here: all is painted
 _INCHES = 7.0
+_AROUND = 0.05  # of the extent of places, left around them
 
 
 @dataclass(frozen=True)
@@ -119,3 +120,18 @@ def _patch(axes: Axes, shape: object, **style: object) -> None:
 def _degrees(angle: float, signs: str) -> str:
     turned = (angle + 180) % 360 - 180 if signs == "EW" else angle
     return f"{round(abs(turned), 2):g}° {signs[bool(turned < 0)]}"
+
+
+def coasts(axes: Axes, lonlat: Array) -> None:
+    """An empty map around places in degrees [N, 2], true in shape in its middle: sea, land and coasts, no frame."""
+    west, south = lonlat.min(0) - _AROUND * np.ptp(lonlat, axis=0)
+    east, north = lonlat.max(0) + _AROUND * np.ptp(lonlat, axis=0)
+    here = shapely.intersection(land(0.0), shapely.box(west, south, east, north))
+    axes.set_facecolor(SEA)
+    _patch(axes, here, facecolor="#f7f8f6", edgecolor=COAST, linewidth=0.5, zorder=1)
+    axes.set_xlim(west, east)
+    axes.set_ylim(south, north)
+    axes.set_aspect(1 / max(0.1, float(np.cos(np.radians((south + north) / 2)))))
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_linewidth(0.4)

@@ -32,13 +32,7 @@ def world(image: Array) -> tuple[Figure, Axes]:
     width = PIXELS / _DPI
     figure = Figure((width, width * HALF_HEIGHT / HALF_WIDTH), dpi=_DPI, facecolor="none")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.set_axis_off()
-    axes.set_xlim(-HALF_WIDTH * _MARGIN, HALF_WIDTH * _MARGIN)
-    axes.set_ylim(-HALF_HEIGHT * _MARGIN, HALF_HEIGHT * _MARGIN)
-
-    rim, coast = Outline(_rim(), closed=True), _coast()
-    axes.add_patch(PathPatch(rim, facecolor=SEA, edgecolor="none", zorder=0))
-    axes.add_collection(LineCollection(_graticule(), colors=GRATICULE, linewidths=0.35, zorder=1))
+    coast = frame(axes)
     paint = axes.imshow(
         _painted(image),
         extent=(-HALF_WIDTH, HALF_WIDTH, -HALF_HEIGHT, HALF_HEIGHT),
@@ -47,10 +41,28 @@ def world(image: Array) -> tuple[Figure, Axes]:
         zorder=2,
     )
     paint.set_clip_path(coast, axes.transData)
+    return figure, axes
+
+
+def frame(axes: Axes) -> Outline:
+    """The empty map: sea, graticule, coasts and rim, for points on top. Returns the coasts, to clip by."""
+    axes.set_axis_off()
+    axes.set_aspect("equal")
+    axes.set_xlim(-HALF_WIDTH * _MARGIN, HALF_WIDTH * _MARGIN)
+    axes.set_ylim(-HALF_HEIGHT * _MARGIN, HALF_HEIGHT * _MARGIN)
+    rim, coast = Outline(_rim(), closed=True), _coast()
+    axes.add_patch(PathPatch(rim, facecolor=SEA, edgecolor="none", zorder=0))
+    axes.add_collection(LineCollection(_graticule(), colors=GRATICULE, linewidths=0.35, zorder=1))
     shore = axes.add_patch(PathPatch(coast, facecolor="none", edgecolor=COAST, linewidth=0.4, zorder=3))
     shore.set_clip_path(rim, axes.transData)
     axes.add_patch(PathPatch(rim, facecolor="none", edgecolor=RIM, linewidth=0.9, zorder=4))
-    return figure, axes
+    return coast
+
+
+def map_positions(lonlat: Array) -> Array:
+    """Where places in degrees lie on the axes of `world`: [N, 2] -> [N, 2]."""
+    turned = (lonlat[:, 0] - CENTRAL_MERIDIAN + 180) % 360 - 180
+    return project(np.stack((turned, lonlat[:, 1]), 1))
 
 
 def map_position(longitude: float, latitude: float) -> tuple[float, float]:

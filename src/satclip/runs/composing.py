@@ -26,10 +26,11 @@ ALSO_RAISED = (AssertionError, OSError, OverflowError, RecursionError)
 UNHELPFUL = ("full_key:", "object_type=", "reference_type=", "See https://", "Config search path", "provider=", "^")
 
 
-def register() -> None:
-    """Have Hydra's loader do so; nothing happens the second time."""
+def register(*, training: bool = True) -> None:
+    """Have Hydra's loader do so; nothing happens the second time. The jobs of a sweep are checked as trainings."""
     wrap(ConfigLoaderImpl, "load_configuration", _in_one_line)
-    wrap(ConfigLoaderImpl, "load_sweep_config", _checked)
+    if training:
+        wrap(ConfigLoaderImpl, "load_sweep_config", _checked)
 
 
 def keys(node: Any, prefix: str = "") -> Iterator[str]:

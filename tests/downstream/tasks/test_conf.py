@@ -19,7 +19,15 @@ def composed(*overrides: str) -> DictConfig:
 
 
 def test_every_task_has_a_file_of_its_name() -> None:
-    assert sorted([*TASKS, "csv"]) == NAMES
+    assert sorted([*TASKS, "csv", "all", "checkerboards"]) == NAMES
+
+
+def test_all_tasks_are_all_but_the_synthetic_one() -> None:
+    config = composed("task=all").task
+    assert sorted(config) == sorted(set(TASKS) - {"checkerboard"})
+    assert {name: type(instantiate(node)) for name, node in config.items()} == {
+        name: task for name, task in TASKS.items() if name != "checkerboard"
+    }
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))

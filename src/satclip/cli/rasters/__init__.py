@@ -2,6 +2,7 @@
 
 import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -38,9 +39,18 @@ def _bytes(count: float) -> str:
 
 
 def open_raster(
-    target: Path, part: Path, cells: Cells, *, width: int, dtype: DTypeLike, tags: dict[str, str]
+    target: Path,
+    part: Path,
+    cells: Cells,
+    *,
+    width: int,
+    dtype: DTypeLike,
+    tags: dict[str, str],
+    bands: Sequence[str] | None = None,
 ) -> RasterWriter:
-    """A writer of the kind that `target` is named for, into `part`. `width` is the dimension of the embedding.
+    """A writer of the kind that `target` is named for, into `part`.
+
+    `width` is the dimension of the embedding; `bands` names those of a GeoTIFF, by default e0, e1 ...
 
     Raises:
         click.ClickException: the format cannot hold `dtype`, or its extra is not installed.
@@ -51,4 +61,4 @@ def open_raster(
         return ZarrGrid(part, cells, width, dtype, tags)
     if np.dtype(dtype) == np.float16:
         raise click.BadParameter("GeoTIFF has no float16: take float32, or write .npy or .zarr", param_hint="--dtype")
-    return GeoTiff(part, cells, width, dtype, tags)
+    return GeoTiff(part, cells, width, dtype, tags, bands)

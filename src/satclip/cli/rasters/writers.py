@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -34,7 +35,15 @@ class RasterWriter(Protocol):
 class GeoTiff:
     """A tiled GeoTIFF in WGS 84, one band for each dimension, zstd-compressed; a BigTIFF where it grows large."""
 
-    def __init__(self, part: Path, cells: Cells, width: int, dtype: DTypeLike, tags: dict[str, str]) -> None:
+    def __init__(
+        self,
+        part: Path,
+        cells: Cells,
+        width: int,
+        dtype: DTypeLike,
+        tags: dict[str, str],
+        bands: Sequence[str] | None = None,
+    ) -> None:
         import rasterio
 
         self.block, self._part = _tiles(width, dtype), part
@@ -58,8 +67,8 @@ class GeoTiff:
             NUM_THREADS="ALL_CPUS",
         )
         self._file.update_tags(**tags)
-        for band in range(width):
-            self._file.set_band_description(band + 1, f"e{band}")
+        for band, name in enumerate(bands or [f"e{band}" for band in range(width)], 1):
+            self._file.set_band_description(band, name)
 
     def __enter__(self) -> Self:
         return self

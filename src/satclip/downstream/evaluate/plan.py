@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from satclip.downstream.evaluate.holdouts import (
     cell_draws,
     fixed_draws,
     keyed,
+    middle_cells,
     part_draws,
     random_draws,
 )
@@ -58,7 +59,9 @@ class Plan:
 
     Attributes:
         labels: label counts, ascending; None is all of them. A count that a pool does not exceed is left to None.
-        holdouts: some of HOLDOUTS. "cells" is every cell size of the task.
+        holdouts: some of HOLDOUTS.
+        cells: sizes in degrees that "cells" holds out; "all" are those of the task, "middle" is one of them (10 degrees
+            for a global set).
         draws: per hold-out; five of them test every place once.
         probe: reads the labels off the vectors.
         inner_folds: by which it chooses.
@@ -73,6 +76,7 @@ class Plan:
 
     labels: tuple[int | None, ...] = LABELS
     holdouts: tuple[str, ...] = HOLDOUTS
+    cells: tuple[float, ...] | Literal["all", "middle"] = "all"
     draws: int = 10
     probe: Probe = field(default_factory=RidgeProbe)
     inner_folds: int = 3
@@ -90,6 +94,8 @@ class Plan:
                 "draws and workers must be 1 or more and inner_folds 2 or more, got "
                 f"{self.draws}, {self.workers}, {self.inner_folds}"
             )
+        if not isinstance(self.cells, str) and not all(0 < size <= 90 for size in self.cells):
+            raise ValueError(f"cells must be more than 0 and at most 90 degrees, got {self.cells}")
         few = [count for count in self.labels if count is not None and count < FEWEST_LABELS]
         if few or not self.labels:
             raise ValueError(f"label counts must be {FEWEST_LABELS} or more (None: all), got {self.labels}")
@@ -106,7 +112,7 @@ class Plan:
         if "random" in self.holdouts:
             yield from random_draws(labels, self.draws, self.seed)
         if "cells" in self.holdouts:
-            for degrees in labels.cell_degrees:
+            for degrees in self._cells_of(labels):
                 try:
                     yield from cell_draws(labels, degrees, self.draws, self.seed)
                 except ValueError as error:
@@ -121,6 +127,11 @@ class Plan:
             yield from buffer_draws(labels, self.buffers_km or default, self.draws, self.seed)
         if "fixed" in self.holdouts:
             yield from fixed_draws(labels, self.draws, self.seed)
+
+    def _cells_of(self, labels: Labels) -> tuple[float, ...]:
+        if self.cells == "middle":
+            return (middle_cells(labels),)
+        return labels.cell_degrees if self.cells == "all" else self.cells
 
     def counts_of(self, draw: Draw) -> Iterator[tuple[str, int]]:
         """Label counts of a draw, as asked and as given; a buffer and its control are asked for all labels only."""

@@ -43,7 +43,7 @@ class Record:
         absent: classes that are tested and were never taught.
         by_cell: sums for the bootstrap.
         by_distance: sums by bin of distance to the nearest label (`intervals.DISTANCE_KM`).
-        predictions: kept for the draws with all labels.
+        predictions: kept for the most labels of each draw.
     """
 
     task: str

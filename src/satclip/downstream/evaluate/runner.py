@@ -6,20 +6,20 @@ places may move the last digit: their products are taken together.)
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from satclip.downstream.contract import Array, Labels, Places, Predictor
+from satclip.downstream.contract import Array, Encoder, Group, Labels, Predictor
 from satclip.downstream.evaluate.answers import Answer, Candidate, Choice, Goal
 from satclip.downstream.evaluate.holdouts import Draw
 from satclip.downstream.evaluate.inner_folds import InnerFolds, inner_folds
 from satclip.downstream.evaluate.penalties import penalties_of
 from satclip.downstream.evaluate.plan import FEWEST_LABELS, Plan
-from satclip.downstream.evaluate.records import ALL, Predictions, Record
+from satclip.downstream.evaluate.records import Predictions, Record
 from satclip.downstream.evaluate.scores import Sums, absent_classes, accuracy, macro_f1, r_squared
 from satclip.downstream.evaluate.sphere_index import nearest
 from satclip.downstream.evaluate.threads import one_thread
@@ -37,12 +37,17 @@ class Job:
     draw: Draw
     tasks: tuple[Labels, ...]
     features: dict[str, tuple[Candidate, ...]]  # by encoder
-    encoders: Sequence[Places | Predictor]
+    encoders: Sequence[Encoder]
     plan: Plan
 
 
 def run(
-    encoders: Sequence[Places | Predictor], tasks: Sequence[Labels], plan: Plan, cache: VectorCache | None = None
+    encoders: Sequence[Encoder],
+    tasks: Sequence[Labels],
+    plan: Plan,
+    cache: VectorCache | None = None,
+    *,
+    watch: Callable[[str, int, int], None] | None = None,
 ) -> list[Record]:
     """Benchmark every encoder on every task.
 
@@ -52,6 +57,7 @@ def run(
         tasks: labelled places.
         plan: what is done.
         cache: of vectors; by default one in memory.
+        watch: told the tasks at work, the draws that are done and all that there are: for a progress bar.
 
     Raises:
         ValueError: when two encoders or two tasks have one name, or an encoder gives NaN.
@@ -62,14 +68,21 @@ def run(
             raise ValueError(f"two {kind} are called {', '.join(sorted(twice))}; give each its own name")
     cache = cache or VectorCache()
     records: list[Record] = []
+    groups = [(group, list(plan.draws_of(group[0]))) for group in _same_places([plan.sample(task) for task in tasks])]
+    total, done = sum(len(draws) for _, draws in groups), 0
+    tell = watch or (lambda _, __, ___: None)
     with one_thread(), ThreadPoolExecutor(plan.workers) as pool:
-        for group in _same_places([plan.sample(task) for task in tasks]):
+        for group, draws in groups:
+            words = ", ".join(task.name for task in group)
+            tell(words, done, total)
             features = {each.name: _candidates(each, group[0], cache) for each in encoders}
-            jobs = [Job(draw, group, features, encoders, plan) for draw in plan.draws_of(group[0])]
-            log.info("%s: %d draws of %d places", ", ".join(t.name for t in group), len(jobs), len(group[0].target))
+            jobs = [Job(draw, group, features, encoders, plan) for draw in draws]
+            log.info("%s: %d draws of %d places", words, len(jobs), len(group[0].target))
             try:
                 for found in pool.map(_work, jobs):
                     records.extend(found)
+                    done += 1
+                    tell(words, done, total)
             except BaseException:
                 pool.shutdown(cancel_futures=True)  # an error is told now, not after the draws that wait
                 raise
@@ -84,7 +97,9 @@ def _work(job: Job) -> list[Record]:
     if len(draw.pool) < FEWEST_LABELS or not len(draw.test):
         log.warning("%s, draw %d: %d places are left to learn from; skipped", draw.holdout, draw.number, len(draw.pool))
         return []
-    for asked, count in job.plan.counts_of(draw):
+    counts = list(job.plan.counts_of(draw))
+    for asked, count in counts:
+        drawn = asked == counts[-1][0] and "buffer" not in draw.holdout
         train = draw.pool[:count]
         inner = inner_folds(draw, train, places, folds=job.plan.inner_folds, seed=job.plan.seed)
         km = nearest(places[train], places[draw.test], 1)[0][:, 0]
@@ -100,13 +115,13 @@ def _work(job: Job) -> list[Record]:
                 answers = job.plan.probe.answers(job.features[encoder.name], goals, train, draw.test, inner)
                 probe = job.plan.probe.name
             for task, answer in zip(job.tasks, answers, strict=True):
-                found.append(_record(task, encoder, probe, draw, asked, train, inner, bins, answer))
+                found.append(_record(task, encoder, probe, draw, asked, train, inner, bins, answer, drawn=drawn))
     return found
 
 
 def _record(
     task: Labels,
-    encoder: Places | Predictor,
+    encoder: Encoder,
     probe: str,
     draw: Draw,
     asked: str,
@@ -114,6 +129,8 @@ def _record(
     inner: InnerFolds,
     bins: Rows,
     answer: Answer,
+    *,
+    drawn: bool,
 ) -> Record:
     truth, predicted, regression = task.target[draw.test], answer.predicted, task.classes is None
     codes = truth.astype(np.int64)
@@ -137,7 +154,7 @@ def _record(
         absent=() if task.classes is None else absent_classes(task.target[train].astype(np.int64), codes, task.classes),
         by_cell=Sums.of(predicted, truth, draw.cells[draw.test], regression=regression),
         by_distance=Sums.of(predicted, truth, bins, regression=regression),
-        predictions=Predictions(draw.test, plain) if asked == ALL and "buffer" not in draw.holdout else None,
+        predictions=Predictions(draw.test, plain) if drawn else None,
     )
 
 
@@ -162,10 +179,10 @@ def _ask(method: Predictor, task: Labels, train: Rows, test: Rows, folds: Rows) 
     return answer
 
 
-def _candidates(encoder: Places | Predictor, labels: Labels, cache: VectorCache) -> tuple[Candidate, ...]:
+def _candidates(encoder: Encoder, labels: Labels, cache: VectorCache) -> tuple[Candidate, ...]:
     if isinstance(encoder, Predictor):
         return ()
-    members: Sequence[Places] = getattr(encoder, "candidates", (encoder,))
+    members = encoder.candidates if isinstance(encoder, Group) else (encoder,)
     found = []
     for member in members:
         vectors = cache(member, labels.lonlat)

@@ -1,0 +1,124 @@
+"""`satclip probe`: one's own table, predicted from an encoder's vectors."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from satclip.cli import options
+from satclip.cli.failures import expected, need
+
+
+@click.command(
+    short_help="Predict a column of your own table.",
+    epilog="""\b
+Examples:
+  satclip probe best.ckpt stations.csv --target temperature
+  satclip probe microsoft/SatCLIP-ViT16-L10 plots.csv --target crop --save crop.npz
+  satclip probe best.ckpt yields.csv --target yield --predict yield.tif --resolution 0.1 --bounds 5 45 15 55
+
+\b
+A column of numbers is a regression, any other one classes. Scores are of places whose labels were held back: at
+random, and in whole cells (10 degrees, less for a region). The probe that is saved has seen all labels.""",
+)
+@click.argument("source", metavar="SOURCE")
+@click.argument("labels", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
+@click.option("--target", required=True, metavar="COLUMN", help="The column to predict.")
+@click.option("--lon", metavar="COLUMN", help="Column of longitudes; else by name, as `satclip embed` finds it.")
+@click.option("--lat", metavar="COLUMN", help="Column of latitudes; else by name.")
+@click.option(
+    "--classes/--regression", "classes", default=None, help="What the column holds, where its type would tell wrongly."
+)
+@click.option("--rivals", default="default", show_default=True, metavar="NAMES", help="As for `satclip evaluate`.")
+@click.option("--draws", type=click.IntRange(min=1), default=5, show_default=True, help="Draws of a hold-out.")
+@click.option("--map", "picture", type=click.Path(path_type=Path), metavar="FILE", help="Map of errors: .png.")
+@click.option("--save", "kept", type=click.Path(path_type=Path), metavar="FILE", help="The probe: .npz, .safetensors.")
+@click.option("--predict", "raster", type=click.Path(path_type=Path), metavar="FILE", help="A grid: .tif or .npy.")
+@click.option(
+    "--resolution",
+    type=click.FloatRange(min=0, min_open=True, max=180),
+    default=1.0,
+    show_default=True,
+    metavar="DEGREES",
+    help="Side of a cell of the grid.",
+)
+@click.option(
+    "--bounds",
+    type=float,
+    nargs=4,
+    default=(-180, -90, 180, 90),
+    show_default=True,
+    metavar="WEST SOUTH EAST NORTH",
+    help="Part of the world that the grid covers.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="Full report.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw.")
+def probe(
+    source: str,
+    labels: Path,
+    *,
+    target: str,
+    lon: str | None,
+    lat: str | None,
+    classes: bool | None,
+    rivals: str,
+    draws: int,
+    picture: Path | None,
+    kept: Path | None,
+    raster: Path | None,
+    resolution: float,
+    bounds: tuple[float, float, float, float],
+    output: Path | None,
+    seed: int,
+) -> None:
+    """Score what SOURCE tells of a column of LABELS, a CSV of places, beside honest rivals.
+
+    A map of the errors is written to LABELS_COLUMN_errors.png in this folder unless --map names another file.
+    """
+    need("evaluate", "scipy", "sklearn", "threadpoolctl")
+    picture = picture or Path(f"{labels.name.split('.')[0]}_{target}_errors.png")
+    for path, suffixes in ((picture, (".png",)), (kept, (".npz", ".safetensors")), (raster, (".tif", ".tiff", ".npy"))):
+        if path is not None:
+            options.check_output(path, suffixes, input_file=labels)
+
+    from satclip.cli.probing import draw_errors, predict
+    from satclip.cli.rasters.cells import Cells
+    from satclip.downstream.benchmark.choose import Chosen
+    from satclip.downstream.benchmark.files import save
+    from satclip.downstream.benchmark.fitted import fit
+    from satclip.downstream.benchmark.rows import rows
+    from satclip.downstream.benchmark.run import benchmark
+    from satclip.downstream.benchmark.settings import Settings, words
+    from satclip.downstream.benchmark.terminal import tell, tell_rows, watching
+    from satclip.downstream.tasks import CsvTask
+    from satclip.downstream.tasks.table import columns
+
+    cells = None if raster is None else Cells.covering(bounds, resolution)
+    with expected(ValueError, OSError, LookupError, ModuleNotFoundError):
+        kind: Literal["classification", "regression"] | None = (
+            None if classes is None else "classification" if classes else "regression"
+        )
+        task = CsvTask(labels, target, lon=lon, lat=lat, kind=kind, seed=seed).load()
+        made = rows((source,), words(rivals))
+        settings = Settings(labels=("all",), draws=draws, places=10_000, seed=seed)
+        with watching("Probing") as progress:
+            found = benchmark(made, Chosen((task,)), settings, progress)
+    without = len(columns(labels, (target,))[target]) - len(task.target)
+    kinds = "numbers" if task.classes is None else f"{len(task.classes)} classes"
+    click.echo(f"{len(task.target):,} places, {kinds}; {without:,} rows without a place or a value left out", err=True)
+    tell_rows(found, task.name)
+    tell(found)
+    with expected(ValueError, OSError, ModuleNotFoundError):
+        click.echo(str(draw_errors(found, task, picture)), err=True)
+        if output is not None:
+            for path in save(found, output):
+                click.echo(str(path), err=True)
+        if kept is None and raster is None:
+            return
+        fitted, encoder = fit(made.rows[0], task, seed=seed)
+        if kept is not None:
+            fitted.save(kept)
+            click.echo(str(kept), err=True)
+        if raster is not None and cells is not None:
+            predict(fitted, encoder, raster, cells, target)
+            click.echo(str(raster), err=True)

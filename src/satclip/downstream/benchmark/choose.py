@@ -1,0 +1,87 @@
+"""From names to labelled places; what is not at hand is named, with the way to get it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from satclip.downstream.contract import Labels
+from satclip.downstream.tasks import TASKS, Task, TaskDataMissing
+from satclip.downstream.tasks.checkerboard import Checkerboard
+from satclip.downstream.tasks.loading import DEFAULT_ROOT, Root
+
+CHECKERBOARD = "checkerboard"
+RESOLUTIONS_KM = (500.0, 1000.0, 2000.0, 4000.0)
+EVERY = "all"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What was found.
+
+    Attributes:
+        tasks: labelled places.
+        missing: what is not, in a line each that ends with how to get it.
+    """
+
+    tasks: tuple[Labels, ...]
+    missing: tuple[str, ...] = ()
+
+
+def by_name(names: Sequence[str], root: Root = DEFAULT_ROOT, *, seed: int = 0) -> Chosen:
+    """The tasks of these names.
+
+    Args:
+        names: of `TASKS`, "checkerboard:500" for one resolution, "checkerboard" for several, "all" for all but that.
+        root: folder, or folders, with the files of tasks.
+        seed: of the places that are sampled.
+
+    Raises:
+        ValueError: for a name that there is not.
+    """
+    every = [name for name in TASKS if name != CHECKERBOARD]
+    asked = [each for name in names for each in (every if name == EVERY else [name])]
+    tasks: list[tuple[str, Task]] = []
+    for name in dict.fromkeys(asked):
+        kind, _, rest = name.partition(":")
+        if kind not in TASKS or (rest and kind != CHECKERBOARD):
+            near = get_close_matches(kind, TASKS, 1)
+            raise ValueError(
+                f"there is no task {name}; "
+                + (f"did you mean {near[0]}?" if near else f"there are {', '.join((*TASKS, EVERY))}")
+            )
+        if kind == CHECKERBOARD:
+            tasks.extend((name, Checkerboard(km)) for km in _resolutions(name, rest))
+        else:
+            build: Callable[..., Task] = TASKS[name]
+            tasks.append((name, build(root=root, seed=seed)))
+    return load(tasks)
+
+
+def load(tasks: Iterable[tuple[str, Task]]) -> Chosen:
+    """Load tasks, each called by this name where it is missing; the others go on.
+
+    Raises:
+        ValueError: when a file is not as it should be.
+    """
+    found: list[Labels] = []
+    missing: list[str] = []
+    for name, task in tasks:
+        try:
+            labels = task.load()
+        except TaskDataMissing as error:
+            missing.append(str(error))
+        except ModuleNotFoundError as error:
+            missing.append(f"{name}: {error}")
+        else:
+            resolution = f"{CHECKERBOARD} {task.resolution_km:g} km" if isinstance(task, Checkerboard) else labels.name
+            found.append(replace(labels, name=resolution))
+    return Chosen(tuple(found), tuple(missing))
+
+
+def _resolutions(name: str, rest: str) -> tuple[float, ...]:
+    if not rest:
+        return RESOLUTIONS_KM
+    try:
+        return (float(rest),)
+    except ValueError:
+        raise ValueError(f"{name}: give the resolution in km, checkerboard:500") from None

@@ -1,0 +1,66 @@
+"""A benchmark as a folder: the page, the same in Markdown, every fit and every cell of the tables as CSV."""
+
+import csv
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from satclip.downstream.benchmark.markdown import document
+from satclip.downstream.benchmark.run import Benchmark
+from satclip.files import atomic_file
+
+log = logging.getLogger(__name__)
+NAMES = ("report.html", "report.md", "records.csv", "summary.csv")
+
+
+def save(found: Benchmark, folder: Path) -> tuple[Path, ...]:
+    """Write report.html, report.md, records.csv and summary.csv, each whole or not at all. Returns what was written.
+
+    Where matplotlib or the outlines of the land are not installed, a warning names them and the page is left out.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [_text(folder / "report.md", document(found))]
+    written.append(_csv(folder / "records.csv", (record.flat() for record in found.results.records)))
+    written.append(_csv(folder / "summary.csv", summary(found)))
+    try:
+        from satclip.downstream.benchmark.page import page  # matplotlib is of another extra
+
+        written.insert(0, _text(folder / "report.html", page(found)))
+    except ModuleNotFoundError as error:
+        log.warning("no report.html: it needs %s: pip install 'satclip[evaluate,cli]'", error.name)
+    return tuple(written)
+
+
+def summary(found: Benchmark) -> Iterable[dict[str, object]]:
+    """One line for each cell of the score table, with the paired differences of what was asked about."""
+    gains = {subject: found.gains(subject) for subject in found.subjects}
+    for (key, family), scored in found.scores.items():
+        plain, rival = gains.get(family, {}).get(key, (None, None))
+        line: dict[str, object] = {"task": key[0], "holdout": key[1], "asked": key[2], "row": family}
+        line |= {"pretraining": found.setting_of(family), "seen": scored.seen, "metric": scored.metric}
+        line |= {"score": scored.interval.value, "low": scored.interval.low, "high": scored.interval.high}
+        line |= {"draws": scored.interval.draws, "seeds": scored.interval.seeds, "macro_f1": scored.macro_f1}
+        line |= {"inner_score": scored.inner_score, "edges": scored.edges, "best_or_tied": family in found.ties[key]}
+        for name, gain in (("untrained", plain), ("best_rival", rival)):
+            value = None if gain is None else gain.interval
+            line |= {
+                f"over_{name}": "" if value is None else value.value,
+                f"over_{name}_low": "" if value is None else value.low,
+                f"over_{name}_high": "" if value is None else value.high,
+            }
+        yield {**line, "best_rival": "" if rival is None else rival.rival, "absent": " | ".join(scored.absent)}
+
+
+def _text(path: Path, text: str) -> Path:
+    with atomic_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+    return path
+
+
+def _csv(path: Path, lines: Iterable[Mapping[str, object]]) -> Path:
+    rows = list(lines)
+    with atomic_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path

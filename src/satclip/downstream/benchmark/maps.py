@@ -1,0 +1,130 @@
+"""Maps of a benchmark: the truth, what was predicted where nothing nearby was known, and how far off it was."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from satclip.downstream.contract import Array, Labels
+from satclip.downstream.evaluate.records import Record
+
+NUMBERS, ERRORS = "viridis", LinearSegmentedColormap.from_list("error", ["#2e6fbf", "#eef1f3", "#c8553d"])
+RIGHT, WRONG = "#9fc6b5", "#c8553d"
+MOST_CLASSES = 20  # told apart by colour; the others share the last
+REGIONAL = 60.0  # degrees; a smaller extent is drawn for itself
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Places that were tested, each with what was answered: the mean over draws, or the commonest class.
+
+    Attributes:
+        lonlat: degrees [M, 2].
+        truth: numbers or codes [M].
+        answer: the same [M].
+    """
+
+    lonlat: Array
+    truth: NDArray[np.float64] | NDArray[np.int64]
+    answer: NDArray[np.float64] | NDArray[np.int64]
+
+
+def answered(labels: Labels, records: Sequence[Record]) -> Answered | None:
+    """What an encoder answered on a task, over those records that keep it; None where none does."""
+    kept = [record.predictions for record in records if record.predictions is not None]
+    if not kept:
+        return None
+    rows = np.concatenate([each.rows for each in kept])
+    answers = np.concatenate([each.answer for each in kept])
+    where, inverse = np.unique(rows, return_inverse=True)
+    if labels.classes is None:
+        mean: Array = np.bincount(inverse, answers) / np.bincount(inverse)
+        return Answered(labels.lonlat[where], labels.target[where], mean)
+    votes = np.zeros((len(where), len(labels.classes)))
+    np.add.at(votes, (inverse, answers.astype(np.int64)), 1)
+    return Answered(labels.lonlat[where], labels.target[where], votes.argmax(1))
+
+
+def error_maps(labels: Labels, found: Answered, title: str) -> Figure:
+    """Three maps side by side.
+
+    Raises:
+        ModuleNotFoundError: without the packages that carry the outlines of the land.
+    """
+    regional = _is_regional(found.lonlat)
+    figure = Figure((13.2, 4.6 if regional else 2.9), dpi=130, layout="constrained")
+    panels = figure.subplots(1, 3)
+    if labels.classes is None:
+        low, high = np.quantile(found.truth, [0.02, 0.98]).tolist()
+        off = found.answer - found.truth
+        widest = float(np.quantile(np.abs(off), 0.95)) or 1.0
+        unit = f" ({labels.unit})" if labels.unit else ""
+        shades = Normalize(low, high)
+        _points(panels[0], found.lonlat, found.truth, NUMBERS, shades, regional=regional)
+        drawn = _points(panels[1], found.lonlat, found.answer, NUMBERS, shades, regional=regional)
+        wrong = _points(panels[2], found.lonlat, off, ERRORS, Normalize(-widest, widest), regional=regional)
+        for artist, axes, words in ((drawn, panels[1], labels.name + unit), (wrong, panels[2], f"error{unit}")):
+            bar = figure.colorbar(artist, ax=axes, orientation="horizontal", shrink=0.6, aspect=36, pad=0.02)
+            bar.locator = MaxNLocator(4)
+            bar.set_label(words, fontsize=7)
+            bar.ax.tick_params(labelsize=7)
+            bar.outline.set_linewidth(0.4)
+    else:
+        common = np.argsort(-np.bincount(found.truth.astype(np.int64), minlength=len(labels.classes)), kind="stable")
+        rank = np.empty(len(common), dtype=np.int64)
+        rank[common] = np.arange(len(common))
+        colours, shades = "tab20", Normalize(0, MOST_CLASSES - 1)
+        for axes, codes in zip(panels, (found.truth, found.answer), strict=False):
+            ranked = np.minimum(rank[codes.astype(np.int64)], MOST_CLASSES - 1)
+            _points(axes, found.lonlat, ranked, colours, shades, regional=regional)
+        right = (found.answer == found.truth).astype(np.float64)
+        two = LinearSegmentedColormap.from_list("right", [WRONG, RIGHT])
+        _points(panels[2], found.lonlat, right, two, Normalize(0, 1), regional=regional)
+    third = "prediction - truth" if labels.classes is None else f"right (pale) or wrong: {right.mean():.0%} right"
+    for axes, words in zip(panels, ("truth", "prediction", third), strict=True):
+        axes.set_title(words, fontsize=9)
+    figure.suptitle(title, fontsize=10, x=0.01, ha="left")
+    return figure
+
+
+def _is_regional(lonlat: Array) -> bool:
+    return bool(np.ptp(lonlat, axis=0).max() < REGIONAL)
+
+
+def _points(
+    axes: Axes,
+    lonlat: Array,
+    values: NDArray[np.float64] | NDArray[np.int64],
+    colours: str | Colormap,
+    shades: Normalize,
+    *,
+    regional: bool,
+) -> PathCollection:
+    from satclip.plots.regional import coasts  # the outlines of the land: another extra than the benchmark's
+    from satclip.plots.world import frame, map_positions
+
+    if regional:
+        coasts(axes, lonlat)
+        places = lonlat
+    else:
+        frame(axes)
+        places = map_positions(lonlat)
+    size = float(np.clip(9000 / len(lonlat), 1.5, 14))
+    order = np.argsort(np.abs(np.asarray(values, dtype=np.float64)), kind="stable")
+    return axes.scatter(
+        places[order, 0],
+        places[order, 1],
+        c=values[order],
+        s=size,
+        cmap=colours,
+        norm=shades,
+        linewidths=0,
+        zorder=5,
+        rasterized=True,
+    )

@@ -1,0 +1,165 @@
+"""One self-contained HTML page: no network, no scripts, pictures inside."""
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from io import BytesIO
+
+from matplotlib.figure import Figure
+
+from satclip.downstream.benchmark import curves, tables, words
+from satclip.downstream.benchmark.maps import answered, error_maps
+from satclip.downstream.benchmark.markdown import HEADLINE
+from satclip.downstream.benchmark.run import Benchmark
+from satclip.downstream.benchmark.tables import Cell, Grid
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; color: #24303a;
+  max-width: 1280px; margin: 2.5rem auto; padding: 0 1.5rem; background: #fff; }
+h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.25rem; margin: 2.8rem 0 .6rem; padding-top: .8rem;
+  border-top: 1px solid #dde3e8; } h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
+p, li { max-width: 62rem; } .small, li { color: #55616c; font-size: .9rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .84rem; margin: .6rem 0; }
+th { text-align: left; font-weight: 600; color: #55616c; border-bottom: 1px solid #9aa7b1; }
+th, td { padding: .28rem .7rem .28rem 0; vertical-align: top; } td { border-bottom: 1px solid #edf0f3; }
+td.figure { font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.name { font-weight: 600; } tr.rival td.name { font-weight: 400; }
+.best { background: #e4f1ea; border-radius: 3px; padding: .05rem .3rem; font-weight: 600; }
+.better { color: #0b7350; font-weight: 600; } .worse { color: #b23a22; font-weight: 600; } .tie { color: #6b7580; }
+.tag { color: #6b7580; font-size: .78rem; white-space: nowrap; }
+.figures { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: flex-start; }
+img { max-width: 100%; height: auto; display: block; }
+nav a { margin-right: .9rem; white-space: nowrap; } a { color: #2e6fbf; text-decoration: none; }
+"""
+
+
+def page(found: Benchmark) -> str:
+    """The whole document.
+
+    Raises:
+        ModuleNotFoundError: without the packages that carry the outlines of the land.
+    """
+    body = "\n".join(_body(found))
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(words.title(found))}</title><style>{STYLE}</style></head><body>\n{body}\n</body></html>\n"
+    )
+
+
+def _body(found: Benchmark) -> Iterator[str]:
+    yield f"<h1>{escape(words.title(found))}</h1><p class='small'>{escape(words.protocol(found))}</p>"
+    yield f"<p>{escape(words.READING)}</p>"
+    yield "<nav>" + "".join(f"<a href='#{_anchor(task)}'>{escape(task)}</a>" for task in found.tasks) + "</nav>"
+    yield _headline(found)
+    yield _list([f"{word}: {meaning}" for word, meaning in words.settings(found)] + words.holdouts(found))
+    if (figure := curves.resolution(found)) is not None:
+        yield f"<h2>How fine a pattern it resolves</h2>{picture(figure, 'accuracy by the width of the pattern')}"
+    for task in found.tasks:
+        yield f"<h2 id='{_anchor(task)}'>{escape(task)}</h2>"
+        yield _about(found, task)
+        yield _grid(tables.score_grid(found, task), found.subjects)
+        drawn = {
+            "learning curves": curves.learning(found, task),
+            "score by size of the hold-out": curves.sizes(found, task),
+            "score by distance to the nearest label": curves.distances(found, task),
+        }
+        yield _figures(drawn)
+        yield from _maps(found, task)
+        if "100" in {key[2] for key in found.results.keys if key[0] == task} and len(found.settings.labels) > 1:
+            grid = tables.labels_grid(found, task, "100")
+            yield f"<h3>Labels that a rival needs for the score reached with 100</h3>{_grid(grid, (), named=False)}"
+            yield "<p class='small'>3.0: three times as many; &gt;: not reached with all that it got; &lt;: fewer.</p>"
+    if found.skipped:
+        yield f"<h2>Skipped</h2>{_list(found.skipped)}"
+
+
+def picture(figure: Figure, words_: str, *, pixels: bool = False) -> str:
+    """A figure as an image inside the page: SVG, or PNG where it has thousands of points."""
+    target = BytesIO()
+    kind, mime = ("png", "image/png") if pixels else ("svg", "image/svg+xml")
+    figure.savefig(target, format=kind, metadata=None if pixels else {"Date": None})
+    data = base64.b64encode(target.getvalue()).decode()
+    return f"<img alt='{escape(words_, quote=True)}' src='data:{mime};base64,{data}'>"
+
+
+def _headline(found: Benchmark) -> str:
+    lines: list[str] = []
+    before = ("", "")
+    for subject, setting, task, holdout, asked, score, over, best in tables.gain_lines(found):
+        whose = f"<td class='name'>{escape(subject)}</td><td class='tag'>{escape(setting)}</td>"
+        which = f"<td><a href='#{_anchor(task)}'>{escape(task)}</a></td>"
+        lines.append(
+            f"<tr>{whose if subject != before[0] else '<td></td><td></td>'}"
+            f"{which if (subject, task) != before else '<td></td>'}<td>{escape(holdout)}</td>"
+            f"<td class='figure'>{escape(asked)}</td>"
+            f"<td class='figure'>{escape(score.text)} <span class='tag'>{escape(score.note)}</span></td>"
+            f"<td class='figure'>{_figure(over)}</td><td class='figure'>{_figure(best)}</td>"
+            f"<td class='tag'>{escape(best.note)}</td></tr>"
+        )
+        before = (subject, task)
+    return _table(HEADLINE, lines)
+
+
+def _grid(grid: Grid, subjects: Sequence[str], *, named: bool = True) -> str:
+    lines = []
+    for name, setting, cells in grid.rows:
+        figures = "".join(
+            f"<td class='figure' title='{escape(cell.note, quote=True)}'>{_figure(cell)}</td>" for cell in cells
+        )
+        kind = "" if name in subjects else " class='rival'"
+        lines.append(
+            f"<tr{kind}><td class='name'>{escape(name)}</td><td class='tag'>{escape(setting)}</td>{figures}</tr>"
+        )
+    return _table(("row" if named else "rival", "pretraining", *grid.columns), lines)
+
+
+def _figure(cell: Cell) -> str:
+    tie = " <span class='tag'>tie</span>" if cell.mark == tables.TIED else ""
+    return f"<span class='{cell.mark}'>{escape(cell.text)}</span>{tie}"
+
+
+def _table(columns: Sequence[str], lines: Sequence[str]) -> str:
+    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    return f"<div class='wide'><table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+
+
+def _figures(drawn: Mapping[str, Figure | None]) -> str:
+    images = [f"<div>{picture(figure, name)}</div>" for name, figure in drawn.items() if figure is not None]
+    return f"<div class='figures'>{''.join(images)}</div>"
+
+
+def _maps(found: Benchmark, task: str) -> Iterator[str]:
+    """Of each subject, under the hold-out of cells (the middle one) where there is one."""
+    holdouts = list(dict.fromkeys(key[1] for key in found.results.keys if key[0] == task and "buffer" not in key[1]))
+    cells = [each for each in holdouts if each.startswith("cells")] or holdouts
+    chosen = cells[min(1, len(cells) - 1)]
+    asked = [key[2] for key in found.results.keys if key[:2] == (task, chosen)][-1]
+    for subject in found.subjects:
+        answers = answered(found.tasks[task], found.results.of((task, chosen, asked), subject))
+        if answers is not None:
+            heading = f"{subject}: {task}, {chosen}, {asked} labels"
+            yield picture(error_maps(found.tasks[task], answers, heading), f"maps of {heading}", pixels=True)
+
+
+def _about(found: Benchmark, task: str) -> str:
+    labels = found.tasks[task]
+    kind = f"regression{f', {labels.unit}' if labels.unit else ''}"
+    if labels.classes is not None:
+        kind = f"classification, {len(labels.classes)} classes"
+    absent = sorted({name for each in found.scores.values() if each.task == task for name in each.absent})
+    text = f"{len(labels.target):,} places; {kind}."
+    if absent:
+        some = ", ".join(absent[:6]) + (f" and {len(absent) - 6} more" if len(absent) > 6 else "")
+        text += f" Tested in some draw without ever being taught: {some}."
+    return f"<p class='small'>{escape(text)}</p>"
+
+
+def _list(lines: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+
+
+def _anchor(task: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in task)

@@ -1,0 +1,143 @@
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from satclip.downstream.benchmark.fitted import Fitted, fit
+from satclip.downstream.contract import Labels
+from satclip.downstream.evaluate.interpolation import InverseDistance
+from satclip.downstream.rivals import source, tuned_bandwidth
+from satclip.location.encoder import LocationEncoder
+from satclip.sphere import uniform_on_sphere
+
+pytest.importorskip("pyogrio", reason="maps need outlines of the land: pip install 'satclip[cli]'")
+Command = Callable[..., Any]
+Degrees = NDArray[np.float64]
+PLACES = np.asarray(uniform_on_sphere(150, torch.Generator().manual_seed(2)).numpy())
+
+
+@pytest.fixture
+def table(tmp_path: Path, expected: Callable[[Degrees], NDArray[np.float32]]) -> Path:
+    """A table whose `warmth` is linear in the model's embedding; `zone` is its sign, `code` a number for a class."""
+    warmth = 3 * expected(PLACES)[:, 0] + expected(PLACES)[:, 1] + 7
+    rows = [
+        f"{east:.6f},{north:.6f},{value:.6f},{'warm' if value > 7 else 'cold'},{int(value > 7)}"
+        for (east, north), value in zip(PLACES, warmth, strict=True)
+    ]
+    path = tmp_path / "stations.csv"
+    path.write_text("\n".join(["name_lon,name_lat,warmth,zone,code", *rows, "1,2,,,"]))
+    return path
+
+
+@pytest.fixture
+def asked(tmp_path: Path, table: Path, model: str) -> tuple[str | Path, ...]:
+    options = ("--lon", "name_lon", "--lat", "name_lat", "--draws", "1", "--rivals", "none")
+    return ("probe", model, table, *options, "--map", tmp_path / "errors.png")
+
+
+def test_a_column_of_numbers_is_a_regression(satclip: Command, asked: tuple[str, ...], tmp_path: Path) -> None:
+    outcome = satclip(*asked, "--target", "warmth", "--save", tmp_path / "p.npz")
+    assert outcome.code == 0
+    assert "stations_warmth: R2" in outcome.out
+    assert "1.00 [1.00, 1.00]" in outcome.out
+    assert "150 places, numbers; 1 rows without a place or a value left out" in outcome.err
+    assert (tmp_path / "errors.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_saved_probe_is_what_the_column_was_made_of(
+    satclip: Command, asked: tuple[str, ...], tmp_path: Path, expected: Callable[[Degrees], NDArray[np.float32]]
+) -> None:
+    elsewhere = np.array([[12.0, 48.0], [-70.0, -30.0]])
+    for name in ("p.npz", "p.safetensors"):
+        assert satclip(*asked, "--target", "warmth", "--save", tmp_path / name).code == 0
+        kept = Fitted.load(tmp_path / name)
+        vectors = expected(elsewhere)
+        np.testing.assert_allclose(kept(vectors), 3 * vectors[:, 0] + vectors[:, 1] + 7, atol=1e-3)
+        assert kept.about["labels"] == "150"
+
+
+def test_a_column_of_words_is_classes_and_so_is_one_of_codes_where_it_is_said(
+    satclip: Command, asked: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert "stations_zone: accuracy" in satclip(*asked, "--target", "zone", "--save", tmp_path / "p.npz").out
+    assert Fitted.load(tmp_path / "p.npz").classes == ("cold", "warm")
+    assert "stations_code: accuracy" in satclip(*asked, "--target", "code", "--classes").out
+
+
+def test_a_grid_holds_the_prediction_at_the_centres_of_its_cells(
+    satclip: Command, asked: tuple[str, ...], tmp_path: Path, expected: Callable[[Degrees], NDArray[np.float32]]
+) -> None:
+    import rasterio
+
+    where = ("--resolution", "10", "--bounds", "-20", "30", "40", "60")
+    assert satclip(*asked, "--target", "warmth", "--predict", tmp_path / "w.tif", *where).code == 0
+    with rasterio.open(tmp_path / "w.tif") as file:
+        values, tags, bands = file.read(1), file.tags(), file.descriptions
+        east, north = file.xy(1, 2)
+    assert values.shape == (3, 6)
+    assert bands == ("warmth",)
+    assert "model" in tags
+    vectors = expected(np.array([[east, north]]))
+    assert values[1, 2] == pytest.approx(3 * vectors[0, 0] + vectors[0, 1] + 7, abs=1e-3)
+
+
+def test_a_grid_of_classes_names_its_codes(satclip: Command, asked: tuple[str, ...], tmp_path: Path) -> None:
+    import rasterio
+
+    asked_grid = ("--target", "zone", "--predict", tmp_path / "z.tif", "--resolution", "30")
+    assert satclip(*asked, *asked_grid).code == 0
+    with rasterio.open(tmp_path / "z.tif") as file:
+        assert set(np.unique(file.read(1))) <= {0, 1}
+        assert file.tags()["classes"] == "0 = cold, 1 = warm"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        (("--target", "wormth"), 1, "none called wormth"),
+        (("--target", "warmth", "--save", "p.txt"), 2, "must end in one of .npz, .safetensors"),
+        (("--target", "warmth", "--predict", "w.jpg"), 2, "must end in one of .tif"),
+        (("--target", "zone", "--regression"), 1, "is no number"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    satclip: Command, asked: tuple[str, ...], options: tuple[str, ...], code: int, told: str
+) -> None:
+    outcome = satclip(*asked, *options)
+    assert outcome.code == code
+    assert told in outcome.err
+
+
+def test_longitude_and_latitude_are_asked_for_where_no_name_tells(
+    satclip: Command, table: Path, model: str, tmp_path: Path
+) -> None:
+    outcome = satclip("probe", model, table, "--target", "warmth", "--map", tmp_path / "e.png")
+    assert outcome.code == 1
+    assert "give lon and lat" in outcome.err
+
+
+def test_a_method_without_vectors_has_no_probe_to_keep() -> None:
+    with pytest.raises(ValueError, match="gives no vectors"):
+        fit(InverseDistance(), Labels("north", PLACES, PLACES[:, 1].copy()))
+
+
+def test_of_several_bandwidths_the_probe_keeps_the_one_that_was_chosen(model: str, encoder: LocationEncoder) -> None:
+    base = source(model)
+    labels = Labels("north", PLACES, PLACES[:, 1].copy())
+    group = tuned_bandwidth(base)
+    kept, chosen = fit(group, labels)
+    assert chosen in group.candidates
+    assert kept.about["encoder"] == chosen.name
+    assert len(kept(chosen(PLACES))) == 150
+    with pytest.raises(ValueError, match="vectors of 5 numbers, got 4"):
+        kept(np.zeros((1, 4)))
+
+
+def test_a_missing_extra_is_named(satclip: Command, asked: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    assert "pip install 'satclip[evaluate]'" in satclip(*asked, "--target", "warmth").err

@@ -1,0 +1,121 @@
+"""`python evaluate.py`: what Hydra is given, and tasks of one's own."""
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from satclip.downstream.tasks import TASKS
+from satclip.runs import evaluating
+
+CONF = Path(__file__).parents[2] / "conf"
+QUICK = ["protocol.labels=[20]", "protocol.draws=1", "protocol.holdouts=[random]", "rivals=none", "workers=1"]
+
+
+def composed(*options: str) -> DictConfig:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("evaluate", overrides=evaluating.arguments(options))
+
+
+def table(path: Path) -> Path:
+    generator = np.random.default_rng(0)
+    places = generator.uniform((-170, -80), (170, 80), size=(80, 2))
+    lines = [f"{east:.4f},{north:.4f},{north / 2:.4f}" for east, north in places]
+    path.write_text("\n".join(["lon,lat,warmth", *lines]))
+    return path
+
+
+def records(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / "records.csv").read_text().splitlines()))
+
+
+def test_commas_are_a_list_of_models_and_of_tasks() -> None:
+    config = composed("model=a b/lr=1.ckpt,microsoft/SatCLIP-ViT16-L10", "task=elevation,country", "rivals=knn,raw")
+    assert config.model == ["a b/lr=1.ckpt", "microsoft/SatCLIP-ViT16-L10"]
+    assert config.rivals == ["knn", "raw"]
+    assert [name for name, _ in evaluating.tasks_of(config.task)] == ["elevation", "country"]
+
+
+def test_commas_are_a_sweep_in_a_multirun() -> None:
+    assert evaluating.arguments(["-m", "model=a,b"]) == ["-m", "model=a,b"]
+
+
+def test_a_list_in_brackets_stays_as_it_is() -> None:
+    assert evaluating.arguments(["model=[a,b]", "protocol.labels=[30,100]"]) == [
+        "model=[a,b]",
+        "protocol.labels=[30,100]",
+    ]
+
+
+def test_every_protocol_says_what_the_engine_takes() -> None:
+    from satclip.downstream.benchmark.settings import Settings, words
+
+    for name in sorted(path.stem for path in (CONF / "protocol").glob("*.yaml")):
+        protocol = composed("model=raw", f"protocol={name}").protocol
+        made = Settings(
+            words(protocol.holdouts), words(protocol.labels), protocol.draws, protocol.probe, protocol.places
+        )
+        assert made.plan().labels
+
+
+def test_all_tasks_are_asked_for_and_the_missing_ones_named(tmp_path: Path) -> None:
+    config = composed("model=raw", f"tasks.root={tmp_path}")
+    assert [name for name, _ in evaluating.tasks_of(config.task)] == [name for name in TASKS if name != "checkerboard"]
+
+
+def test_a_task_is_one_yaml_for_a_table(tmp_path: Path) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "task" / "warmth.yaml").write_text(
+        f"_target_: satclip.downstream.tasks.CsvTask\npath: {table(tmp_path / 'labels.csv')}\ntarget: warmth\n"
+    )
+    where = f"hydra.searchpath=[file://{tmp_path}]"
+    gain = evaluating.main(composed("model=raw", "task=warmth", where, f"output_dir={tmp_path}", *QUICK))
+    assert np.isnan(gain)
+    (line,) = records(tmp_path)
+    assert line["task"] == "labels_warmth"
+    assert float(line["score"]) > 0.9
+
+
+def test_a_task_is_one_file_and_one_yaml_outside_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "my_tasks.py").write_text(
+        "from dataclasses import dataclass\n"
+        "import numpy as np\n"
+        "from satclip.downstream.contract import Labels\n"
+        "@dataclass(frozen=True)\n"
+        "class North:\n"
+        "    count: int = 60\n"
+        "    def load(self):\n"
+        "        places = np.random.default_rng(0).uniform(-80, 80, size=(self.count, 2))\n"
+        "        return Labels('north', places, (places[:, 1] > 0).astype(np.int64), ('south', 'north'))\n"
+    )
+    (tmp_path / "task" / "north.yaml").write_text("_target_: my_tasks.North\ncount: 90\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    where = f"hydra.searchpath=[file://{tmp_path}]"
+    evaluating.main(composed("model=raw", "task=north", where, f"output_dir={tmp_path}", *QUICK))
+    (line,) = records(tmp_path)
+    assert (line["task"], line["metric"], line["tested"]) == ("north", "accuracy", "18")
+    sys.modules.pop("my_tasks")
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("protocol.holdouts=[cels]", "no hold-out is called cels"),
+        ("model=no/such.ckpt", "no/such.ckpt"),
+        ("protocol.probe=forest", "no such probe: forest"),
+        ("protocol.draws=0", "draws and workers must be 1 or more"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(option: str, told: str) -> None:
+    with pytest.raises(SystemExit, match=told):
+        evaluating.main(composed("model=raw", "task=checkerboard", "output_dir=.", option))
+
+
+def test_without_a_model_it_says_what_to_give() -> None:
+    with pytest.raises(SystemExit, match=r"Missing mandatory value: model; give model=best\.ckpt"):
+        evaluating.main(composed("task=checkerboard", "output_dir=."))
