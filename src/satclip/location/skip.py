@@ -24,12 +24,12 @@ class Skip:
     @property
     def features(self) -> slice:
         """Which of the encoding's features they are."""
-        return slice(1, max(1, self.degrees**2))
+        return slice(1, 1 + self.dim)
 
     @property
     def dim(self) -> int:
         """How many."""
-        return self.features.stop - 1
+        return max(0, self.degrees**2 - 1)
 
     def check(self, encoding: Encoding, embedding_dim: int) -> None:
         """Refuse what an encoder of this encoding and width cannot have.
