@@ -18,6 +18,7 @@ from satclip.location.encodings import ENCODINGS, Encoding
 from satclip.location.hub import HubFolder
 from satclip.location.networks import NETWORKS, Network
 from satclip.location.places import check_tensor, no_place
+from satclip.location.skip import Skip
 from satclip.sphere import check_lonlat
 
 NEEDED = "a description needs embedding_dim, encoding and network, as LocationEncoder.config() gives them"
@@ -30,6 +31,13 @@ class LocationEncoder(HubFolder):
     `network` is called with `in_dim` and `out_dim`; dimensions flow from the encoding. Features are computed at the
     encoding's own precision, whatever autocast says, and handed to the network in the network's dtype. Without
     gradients the work goes in blocks of places, so memory does not grow with the features of all of them.
+
+    With `skip_degrees` = K the harmonics of degrees 1 to K - 1 go past the network into the last K^2 - 1 numbers of the
+    embedding, with a standard deviation of `skip_scale` over the sphere (numbers of fresh sine networks have about 1).
+    Where in the world a place lies can then be read by a few labels, however the training has folded the rest.
+
+    Raises:
+        ValueError: `skip_degrees` without harmonics, beyond their degrees, or leaving the network no dimension.
     """
 
     if TYPE_CHECKING:
@@ -38,10 +46,20 @@ class LocationEncoder(HubFolder):
             """As `forward`."""
             ...
 
-    def __init__(self, encoding: Encoding, network: Callable[..., Network], embedding_dim: int) -> None:
+    def __init__(
+        self,
+        encoding: Encoding,
+        network: Callable[..., Network],
+        embedding_dim: int,
+        *,
+        skip_degrees: int = 0,
+        skip_scale: float = 1.0,
+    ) -> None:
         super().__init__()
         self.encoding = encoding
-        self.network = network(in_dim=encoding.dim, out_dim=embedding_dim)
+        self.skip = Skip(skip_degrees, skip_scale)
+        self.skip.check(encoding, embedding_dim)
+        self.network = network(in_dim=encoding.dim, out_dim=embedding_dim - self.skip.dim)
         self.embedding_dim = embedding_dim
         self.source: str | None = None  # where the weights came from, once they are loaded
 
@@ -148,6 +166,7 @@ class LocationEncoder(HubFolder):
         """Return what `from_config` needs to build this encoder again, ready for JSON."""
         return {
             "embedding_dim": self.embedding_dim,
+            **self.skip.config(),
             "encoding": {"name": self.encoding.name, **self.encoding.options()},
             "network": {"name": self.network.name, **self.network.options()},
         }
@@ -171,13 +190,18 @@ class LocationEncoder(HubFolder):
         dim = config.get("embedding_dim")
         if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
             raise ValueError(f"embedding_dim must be a whole number above 0, got {dim!r}; {NEEDED}")
+        skip = {name: config[name] for name in ("skip_degrees", "skip_scale") if name in config}
         try:
-            return cls(encoding_class(**encoding), partial(network_class, **network), dim)
+            return cls(encoding_class(**encoding), partial(network_class, **network), dim, **skip)
         except TypeError as error:  # an option of another name or type, which the constructors take as it comes
             raise ValueError(f"the encoding or the network takes no such options ({error}); {NEEDED}") from error
 
+    def from_features(self, features: Tensor) -> Tensor:
+        """From what the encoding gives, [B, F], to the embedding [B, embedding_dim]."""
+        return self.skip.beside(self.network(features), features[..., self.skip.features])
+
     def _embed(self, lonlat: Tensor) -> Tensor:
-        return self.network(self.encoding(lonlat, self.dtype))
+        return self.from_features(self.encoding(lonlat, self.dtype))
 
     def _embed_blocks(self, lonlat: Tensor) -> Tensor:
         if torch.is_grad_enabled() or not computes_now(lonlat):

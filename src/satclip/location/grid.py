@@ -78,12 +78,14 @@ def _separated(
     first, tables = model.network.first, encoding.tables
     around = longitude_rows(radians(lons), tables, first.weight.dtype).T  # [C, 2 L - 1]
     weight, source = _by_order(first.weight, encoding)
+    past = model.skip.features
     for lats in blocks:
         legendre = legendre_rows(radians(lats), tables, first.weight.dtype)  # [series, r]
         with without_autocast(lons.device):
             along = torch.bmm(legendre[source].transpose(1, 2), weight)  # [2 L - 1, r, hidden]
             hidden = torch.matmul(around, along.transpose(0, 1))  # [r, C, hidden]
-        yield model.network.rest(hidden if first.bias is None else hidden.add_(first.bias))
+            low = legendre[tables.legendre_row[past]].T[:, None] * around[:, tables.longitude_row[past]]
+        yield model.skip.beside(model.network.rest(hidden if first.bias is None else hidden.add_(first.bias)), low)
 
 
 def _by_order(weight: Tensor, encoding: SphericalHarmonics) -> tuple[Tensor, Tensor]:

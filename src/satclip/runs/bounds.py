@@ -46,6 +46,8 @@ BOUNDS: dict[str, Bounds] = {
     "seed": Bounds(0, 2**32 - 1),
     "epochs": Bounds(1, beside=(-1,)),
     "embedding_dim": WIDTH,
+    "skip_degrees": Bounds(0, 100),
+    "skip_scale": POSITIVE,
     "temperature": POSITIVE,
     "*.max_epochs": Bounds(1, beside=(-1,)),
     "*.max_steps": Bounds(1, beside=(-1,)),

@@ -35,6 +35,8 @@ class Run:
     seed: int
     epochs: int
     embedding_dim: int
+    skip_degrees: int
+    skip_scale: float
     temperature: float
     learn_temperature: bool
     ckpt_path: str | None

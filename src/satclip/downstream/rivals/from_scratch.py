@@ -28,12 +28,12 @@ class Headed(nn.Module):
 
     def __init__(self, config: dict[str, Any], width: int) -> None:
         super().__init__()
-        encoder = LocationEncoder.from_config(config)
-        self.network, self.head = encoder.network, nn.Linear(encoder.embedding_dim, width)
+        self.encoder = LocationEncoder.from_config(config)
+        self.head = nn.Linear(self.encoder.embedding_dim, width)
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, width]."""
-        answer: Tensor = self.head(self.network(features))
+        answer: Tensor = self.head(self.encoder.from_features(features))
         return answer
 
 
