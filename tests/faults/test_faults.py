@@ -19,6 +19,7 @@ STEPS = 5 * EPOCHS
 # Every two steps a checkpoint, and time enough between two steps to be hit there.
 COMMON = [f"epochs={EPOCHS}", "callbacks.resumable.every_n_steps=2"]
 SLOW = "+callbacks.slow={_target_: injections.Slow, seconds: 0.1}"
+SLOWER = "+callbacks.slow={_target_: injections.Slow, seconds: 1}"  # another process can start in the meantime
 DDP = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true"]
 
 Start = Callable[..., Any]
@@ -56,8 +57,8 @@ def test_killed_in_mid_epoch_it_goes_on_bit_for_bit_past_a_damaged_checkpoint(
 ) -> None:
     folder = tmp_path / "run"
     here = [*COMMON, SLOW, f"hydra.run.dir={folder}"]
-    run = start(*here)
-    run.wait_for(lambda: len(logged(folder, "train/loss")) >= 8)
+    run = start(*COMMON, SLOWER, f"hydra.run.dir={folder}")
+    run.wait_for(lambda: len(logged(folder, "train/loss")) >= 4)
 
     second = start(*here)  # while the first one is running
     seconds = second.end(code=1)
