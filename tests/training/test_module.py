@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from satclip.location.encoder import LocationEncoder
 from satclip.location.encodings import ENCODINGS
 from satclip.location.networks import NETWORKS
-from satclip.loss import ClipLoss
+from satclip.loss import ClipLoss, SoftClipLoss
 from satclip.sphere import uniform_on_sphere
 from satclip.training.module import ContrastiveModule
 from satclip.training.optim import adamw, cosine
@@ -20,7 +20,9 @@ from satclip.vision import TinyCNN
 QUIET = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
 
 
-def build(encoding: str = "sphericalharmonics", network: str = "siren", **options: object) -> ContrastiveModule:
+def build(
+    encoding: str = "sphericalharmonics", network: str = "siren", loss: nn.Module | None = None, **options: object
+) -> ContrastiveModule:
     """A small model of the given kind."""
     torch.manual_seed(0)
     chosen = ENCODINGS[encoding](**({"legendre_polys": 4} if encoding == "sphericalharmonics" else {}))
@@ -28,7 +30,7 @@ def build(encoding: str = "sphericalharmonics", network: str = "siren", **option
     return ContrastiveModule(
         LocationEncoder(chosen, partial(NETWORKS[network], **width), 8),
         TinyCNN(in_channels=2, embedding_dim=8, width=4),
-        ClipLoss(),
+        loss or ClipLoss(),
         partial(adamw, lr=1e-2, weight_decay=0.01),
         partial(cosine, warmup=0.0),
         **options,
@@ -192,3 +194,33 @@ def test_compiled_towers_give_the_same_numbers() -> None:
     (batch,) = batches(1)
     expected, found = gradients_of(plain, batch), gradients_of(compiled, batch)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+class FarApart(nn.Module):
+    """A loss from outside the package: it wants to know where the places lie."""
+
+    inputs = ("lonlat", "id")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Tensor] = []
+
+    def forward(self, images: Tensor, locations: Tensor, logit_scale: Tensor, **asked: Tensor) -> Tensor:
+        assert sorted(asked) == ["id", "lonlat"]
+        self.seen.append(asked["lonlat"])
+        return ((images - locations) * asked["lonlat"][:, :1].cos()).square().mean()
+
+
+@pytest.mark.parametrize("loss", [FarApart(), SoftClipLoss(likeness="sphere")], ids=["own", "sphere"])
+def test_a_loss_is_given_what_it_asks_for_in_training_and_validation(loss: nn.Module) -> None:
+    module = build(loss=loss)
+    trainer = L.Trainer(max_epochs=1, **QUIET)
+    trainer.fit(module, loader(2), loader(1))
+    assert trainer.callback_metrics["val/loss"].isfinite()
+    if isinstance(loss, FarApart):
+        assert any(torch.equal(loss.seen[-1], batch["lonlat"]) for batch in batches(1))
+
+
+def test_a_loss_that_asks_for_what_there_is_not_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="the loss asks for image_features"):
+        build(loss=SoftClipLoss(likeness="features"))

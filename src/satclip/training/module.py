@@ -30,7 +30,8 @@ class ContrastiveModule(L.LightningModule):
     Args:
         location_encoder: (longitude, latitude) [B, 2] -> [B, D].
         vision: reflectance [B, C, H, W] -> [B, D].
-        loss: (image [B, D], location [B, D], logit_scale) -> scalar, over the batch of all ranks.
+        loss: (image [B, D], location [B, D], logit_scale) -> scalar, over the batch of all ranks; given `lonlat` and
+            `id` of the batch by name where its `inputs` ask for them.
         optimizer: makes the optimiser from this module.
         scheduler: makes the schedule from the optimiser and `total_steps`; stepped after every optimiser step.
         temperature: where the temperature starts.
@@ -57,6 +58,12 @@ class ContrastiveModule(L.LightningModule):
         self.model.logit_scale.requires_grad_(learn_temperature)
         self.loss = loss
         self.parts = int(getattr(loss, "cached_batches", 1))
+        self.inputs = tuple(getattr(loss, "inputs", ()))
+        if unknown := set(self.inputs) - {"lonlat", "id"}:
+            raise ValueError(
+                f"the loss asks for {', '.join(sorted(unknown))}, and a training has lonlat and id of each batch to "
+                "give; choose another loss.likeness (embedding or sphere), or another loss"
+            )
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.seed = seed
@@ -82,7 +89,7 @@ class ContrastiveModule(L.LightningModule):
 
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """The contrastive loss of one batch."""
-        loss: Tensor = self.loss(*self._encode_in_parts(batch), self.model.logit_scale)
+        loss: Tensor = self.loss(*self._encode_in_parts(batch), self.model.logit_scale, **self._asked(batch))
         count = len(batch["id"]) * ranks.world_size()
         self.log("train/loss", loss, prog_bar=True, batch_size=count)  # the same on every rank
         self.log("train/temperature", torch.exp(-self.model.logit_scale.detach()), batch_size=count)
@@ -92,11 +99,15 @@ class ContrastiveModule(L.LightningModule):
     def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """The loss of one batch; its embeddings are put by for retrieval."""
         images, locations = self._encode(batch["image"], batch["lonlat"])
-        loss: Tensor = self.loss(images, locations, self.model.logit_scale)
+        loss: Tensor = self.loss(images, locations, self.model.logit_scale, **self._asked(batch))
         count = int(ranks.total(len(images)))
         self.log("val/loss", loss, prog_bar=True, on_epoch=True, batch_size=count)
         self._seen.append((batch["id"], batch["lonlat"], images.float(), locations.float()))
         return loss
+
+    def _asked(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the loss wants to see of the batch beside the embeddings: the entries that its `inputs` name."""
+        return {name: batch[name] for name in self.inputs}
 
     def _encode(self, images: Tensor, lonlat: Tensor) -> tuple[Tensor, Tensor]:
         return self.model.encode_image(images), self.model.encode_location(lonlat)
