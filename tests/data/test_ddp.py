@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from satclip.data.datamodule import S2DataModule
+from satclip.data.geotiff.bands import SENTINEL2_L2A
 from satclip.data.prepare.rewrite_shards import Rewriting, rewrite
 from satclip.data.sources.locate import DataLocation, Streamed
 from satclip.data.sources.places import place_patches
@@ -128,7 +129,7 @@ def test_two_ranks_train_three_epochs_on_shards_of_the_real_patches(shared: Path
     assert not isinstance(source, Streamed)
     table = place_patches(source, shared / "data" / "s2_patches", 0.0)
     held_out = torch.arange(20) % 5 == 0
-    how = Rewriting({"kind": "every fifth"}, [], per_shard=7, level=1)
+    how = Rewriting({"kind": "every fifth"}, SENTINEL2_L2A, per_shard=7, level=1)
     rewrite(source, table.lonlat, table.rows, held_out, tmp_path / "shards", how)
     settings = {"split": "stored", "batch_size": 4, "image_size": 128}
     written = DataLocation(tmp_path / "shards").find()
