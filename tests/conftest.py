@@ -1,6 +1,9 @@
 """What every test may ask for."""
 
 import os
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,3 +38,22 @@ def imagery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data") / "blue_marble"
     write_blue_marble(root, Recipe(places=400, patch_size=20, kilometres_per_pixel=20.0))
     return root
+
+
+@pytest.fixture
+def file_size_limit() -> Callable[[int], AbstractContextManager[None]]:
+    """A block in which no file grows beyond so many bytes: writing fails, much as it does on a full disk.
+
+    The block ends inside the test: pytest reports a test before its fixtures end, and its report may go to a file.
+    """
+
+    @contextmanager
+    def _limit(room: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return _limit

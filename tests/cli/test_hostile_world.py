@@ -1,7 +1,6 @@
 """Full disks, closed pipes, early signals, names that are no UTF-8: one line, and nothing that looks whole."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -22,7 +21,6 @@ from satclip.cli import main  # the standard library and nothing else
 sys.stderr.write("up\\n"); sys.stderr.flush()
 sys.exit(main(sys.argv[1:]))
 """
-LIMIT = 4096
 
 
 def start(*arguments: str | Path, **options: Any) -> "subprocess.Popen[str]":
@@ -74,19 +72,12 @@ def test_a_signal_while_a_raster_is_written_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def _full_disk() -> Any:
-    """No file grows beyond four kilobytes: writing fails as it does on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.mark.usefixtures("_full_disk")
 @pytest.mark.parametrize("name", ["a.tif", "a.npy", "a.zarr"])
-def test_a_raster_on_a_full_disk_is_one_line_and_no_file(name: str, satclip: Any, model: str, tmp_path: Path) -> None:
-    outcome = satclip("grid", "--model", model, "--resolution", 2, "-o", tmp_path / name)
+def test_a_raster_on_a_full_disk_is_one_line_and_no_file(
+    name: str, satclip: Any, model: str, tmp_path: Path, file_size_limit: Any
+) -> None:
+    with file_size_limit(4096):
+        outcome = satclip("grid", "--model", model, "--resolution", 2, "-o", tmp_path / name)
     assert (outcome.code, outcome.out) == (1, "")
     assert [line for line in outcome.err.splitlines() if not line.startswith("ERROR 1")] == [
         outcome.err.splitlines()[-1]
@@ -95,12 +86,13 @@ def test_a_raster_on_a_full_disk_is_one_line_and_no_file(name: str, satclip: Any
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.usefixtures("_full_disk")
 @pytest.mark.parametrize("kind", ["pt2", "safetensors"])
-def test_an_export_on_a_full_disk_is_one_line_and_no_file(kind: str, satclip: Any, model: str, tmp_path: Path) -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (512, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+def test_an_export_on_a_full_disk_is_one_line_and_no_file(
+    kind: str, satclip: Any, model: str, tmp_path: Path, file_size_limit: Any
+) -> None:
     target = tmp_path / ("a" if kind == "safetensors" else f"a.{kind}")
-    outcome = satclip("export", model, "--format", kind, "-o", target)
+    with file_size_limit(512):
+        outcome = satclip("export", model, "--format", kind, "-o", target)
     assert outcome.code == 1
     assert len(outcome.err.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []

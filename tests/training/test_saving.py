@@ -3,7 +3,6 @@
 import errno
 import os
 import pickle
-import resource
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +31,15 @@ def test_a_save_that_fails_leaves_the_previous_checkpoint_as_it_was(tmp_path: Pa
 
 @pytest.mark.parametrize("largest", [500, 50_000], ids="{} numbers a tensor".format)
 @pytest.mark.parametrize("room", [0, 3_000, 30_000, 250_000])
-def test_a_full_disk_is_called_that_wherever_it_ends(largest: int, room: int, tmp_path: Path) -> None:
+def test_a_full_disk_is_called_that_wherever_it_ends(
+    largest: int, room: int, tmp_path: Path, file_size_limit: Any
+) -> None:
     path = tmp_path / "last.ckpt"
     AtomicCheckpointIO().save_checkpoint({"weights": torch.arange(1000)}, path)
     before = path.read_bytes()
     tensors = [torch.zeros(largest) for _ in range(100_000 // largest)]
-    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, allowed[1]))
-    try:
-        with pytest.raises(OSError, match="File too large") as full:
-            AtomicCheckpointIO().save_checkpoint({"weights": tensors}, path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    with file_size_limit(room), pytest.raises(OSError, match="File too large") as full:
+        AtomicCheckpointIO().save_checkpoint({"weights": tensors}, path)
     assert full.value.errno == errno.EFBIG
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
