@@ -5,7 +5,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from satclip.runs import options
+from satclip.runs import hydra_setup
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -17,6 +17,6 @@ def main(config: DictConfig) -> float:
 
 
 if __name__ == "__main__":
-    options.register()
-    sys.argv[1:] = options.arguments(sys.argv[1:])
+    hydra_setup.register()
+    sys.argv[1:] = hydra_setup.arguments(sys.argv[1:])
     main()

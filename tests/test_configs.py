@@ -10,7 +10,8 @@ from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from satclip.runs import checks, options
+from satclip.runs import hydra_setup
+from satclip.runs.config import checks
 
 CONF = Path(__file__).parents[1] / "conf"
 SWEEPS = CONF.parent / "sweeps"
@@ -23,7 +24,7 @@ def choices(group: str) -> list[str]:
 
 def compose(*overrides: str) -> DictConfig:
     """The resolved config of a command line."""
-    config = options.compose(CONF, overrides)
+    config = hydra_setup.compose(CONF, overrides)
     OmegaConf.resolve(config)
     return config
 
@@ -79,9 +80,9 @@ def test_a_degree_in_a_file_of_ones_own_needs_no_quotes(written: str, tmp_path: 
     overrides = [f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"]
     if written == "101":
         with pytest.raises(ConfigCompositionException, match="whole number from 1 to 100, got 101"):
-            options.compose(CONF, overrides)
+            hydra_setup.compose(CONF, overrides)
     else:
-        assert options.compose(CONF, overrides).le_type.legendre_polys == 12
+        assert hydra_setup.compose(CONF, overrides).le_type.legendre_polys == 12
 
 
 def test_the_command_line_beats_the_experiment_and_the_experiment_beats_the_defaults() -> None:
@@ -92,8 +93,8 @@ def test_the_command_line_beats_the_experiment_and_the_experiment_beats_the_defa
 @pytest.mark.parametrize("encoding", [name for name in choices("le_type") if name != "sphericalharmonics"])
 def test_degrees_are_refused_where_the_encoding_has_none(encoding: str) -> None:
     with pytest.raises(ValueError, match=r"has no Legendre polynomials; drop legendre_polys=20"):
-        checks.check(options.compose(CONF, [f"le_type={encoding}", "legendre_polys=20"]))
-    checks.check(options.compose(CONF, [f"le_type={encoding}"]))
+        checks.check(hydra_setup.compose(CONF, [f"le_type={encoding}", "legendre_polys=20"]))
+    checks.check(hydra_setup.compose(CONF, [f"le_type={encoding}"]))
 
 
 @pytest.mark.parametrize("experiment", choices("experiment"))

@@ -15,7 +15,7 @@ ONLY = {
         "lightning_internals",
         "training",
         "runs.run",
-        "runs.building",
+        "runs.config.building",
         "runs.ending",
         "data.datamodule",
         "data.blue_marble_datamodule",

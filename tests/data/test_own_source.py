@@ -8,7 +8,7 @@ import torch
 from hydra.utils import instantiate
 
 from satclip.data.datamodule import S2DataModule
-from satclip.runs.options import compose
+from satclip.runs.hydra_setup import compose
 
 from .conftest import MakeShards
 

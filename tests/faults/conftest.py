@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from satclip.runs import options, run
+from satclip.runs import hydra_setup, run
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
@@ -45,7 +45,7 @@ def train(small: list[str]) -> Iterator[Callable[..., dict[str, float]]]:
     """A run in this process, on one thread like those in processes of their own: sums are rounded by the thread."""
 
     def train_here(folder: Path, *overrides: str) -> dict[str, float]:
-        return run.train(options.compose(PROJECT / "conf", [*small, f"output_dir={folder}", *overrides]))
+        return run.train(hydra_setup.compose(PROJECT / "conf", [*small, f"output_dir={folder}", *overrides]))
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

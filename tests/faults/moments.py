@@ -24,15 +24,15 @@ from satclip.location.encoder import LocationEncoder
 from satclip.location.encodings import SphericalHarmonics
 from satclip.location.networks import Siren
 from satclip.loss import ClipLoss
-from satclip.runs.resume import step_of
-from satclip.training.best import BestCheckpoint
-from satclip.training.csvlog import CsvLogger
-from satclip.training.guard import FiniteLoss
-from satclip.training.keeping import Resumable, Stopped, unfinished
+from satclip.runs.find_checkpoint import step_of
+from satclip.training.batch_norm import GlobalBatchNorm
+from satclip.training.callbacks.best_checkpoint import BestCheckpoint
+from satclip.training.callbacks.finite_loss import FiniteLoss
+from satclip.training.callbacks.resumable import Resumable, Stopped, unfinished
+from satclip.training.checkpoint_io import AtomicCheckpointIO
+from satclip.training.loggers.csv import CsvLogger
 from satclip.training.module import ContrastiveModule
-from satclip.training.norms import GlobalBatchNorm
 from satclip.training.optim import adamw, cosine
-from satclip.training.saving import AtomicCheckpointIO
 from satclip.vision import TinyCNN
 
 EPOCHS, BATCHES = 2, 14

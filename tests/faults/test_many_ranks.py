@@ -13,7 +13,10 @@ pytestmark = pytest.mark.slow
 DDP = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true"]
 SAME = ["epochs=2", "pe_type.dropout=0.0"]  # dropout draws anew on every rank
 REPORT = [
-    "report={_target_: satclip.training.report.FinalReport, retrieval_places: 20, probe_places: 300, degrees: 5.0}"
+    (
+        "report={_target_: satclip.training.final_report.FinalReport, retrieval_places: 20, probe_places: 300,"
+        " degrees: 5.0}"
+    )
 ]
 SLURM = {
     "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1", "SLURM_NODEID": "0",

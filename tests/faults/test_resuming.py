@@ -15,7 +15,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Timer
 
-from satclip.training.keeping import STOP, Resumable
+from satclip.training.callbacks.resumable import STOP, Resumable
 
 Train = Callable[..., dict[str, float]]
 Logged = Callable[[Path, str], list[tuple[int, float]]]
@@ -175,9 +175,8 @@ def test_a_finished_run_that_was_moved_or_copied_keeps_its_best_when_it_is_exten
 
 @pytest.mark.slow
 def test_a_finished_run_resumes_where_it_was_moved_to_and_reports_on_its_best(train: Train, tmp_path: Path) -> None:
-    report = (
-        "report={_target_: satclip.training.report.FinalReport, retrieval_places: 20, probe_places: 200, degrees: 9.0}"
-    )
+    target = "satclip.training.final_report.FinalReport"
+    report = f"report={{_target_: {target}, retrieval_places: 20, probe_places: 200, degrees: 9.0}}"
     train(tmp_path / "first", "epochs=1")
     (tmp_path / "first").rename(tmp_path / "second")
     train(tmp_path / "second", "epochs=1", report, "ckpt_path=auto")

@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from satclip.data.sources.index_csv import read_index, write_index
-from satclip.runs import ending, options, outcome, run
+from satclip.runs import ending, hydra_setup, run, run_folder
 
 CONF = Path(__file__).parents[2] / "conf"
 REPORT = ["report.probe_places=300", "report.degrees=10.0"]
@@ -29,7 +29,7 @@ def train(imagery: Path, output: Path, *overrides: str) -> dict[str, float]:
     ]  # fmt: skip
     if not any(override.startswith("report") for override in overrides):
         small.append("report=null")
-    return run.train(options.compose(CONF, [*small, f"output_dir={output}", *overrides]))
+    return run.train(hydra_setup.compose(CONF, [*small, f"output_dir={output}", *overrides]))
 
 
 def load(folder: Path, name: str) -> dict[str, Any]:
@@ -114,10 +114,10 @@ def test_early_stopping_ends_a_run_that_is_complete_and_stays_ended(
         metrics = train(imagery, tmp_path, *stop)
     assert metrics["last/epoch"] == metrics["best/epoch"] + 2 < 40
     assert f"of {metrics['last/epoch']:.0f} (of 40 asked for)" in caplog.text
-    assert outcome.metrics_of(tmp_path) == metrics
+    assert run_folder.metrics_of(tmp_path) == metrics
     again = train(imagery, tmp_path, *stop, "ckpt_path=auto")
     assert again["last/step"] == metrics["last/step"]
-    assert outcome.metrics_of(tmp_path) is not None
+    assert run_folder.metrics_of(tmp_path) is not None
     longer = train(imagery, tmp_path, *stop[:2], "callbacks.early_stopping.patience=4", "ckpt_path=auto")
     assert longer["last/epoch"] >= metrics["last/epoch"] + 2  # a new patience is taken
 

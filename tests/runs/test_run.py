@@ -9,7 +9,7 @@ import pytest
 import torch
 import wandb
 
-from satclip.runs import options, run
+from satclip.runs import hydra_setup, run
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -24,7 +24,7 @@ def train(imagery: Path, output: Path, *overrides: str) -> dict[str, float]:
     ]  # fmt: skip
     if not any(override.startswith("report") for override in overrides):
         small.append("report=null")
-    return run.train(options.compose(CONF, [*small, f"output_dir={output}", *overrides]))
+    return run.train(hydra_setup.compose(CONF, [*small, f"output_dir={output}", *overrides]))
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from satclip.weights import check_fit, check_sizes, printable, read_torch_file, 
 REMEDY = "Its description and its weights disagree; load the file as it was saved"
 
 
-def read_checkpoint(path: Path) -> "Ours | Published":
+def read_checkpoint(path: Path) -> "OurCheckpoint | PublishedCheckpoint":
     """The checkpoint at `path`, told apart by its keys.
 
     Raises:
@@ -35,15 +35,15 @@ def read_checkpoint(path: Path) -> "Ours | Published":
             f"{path} is no checkpoint of a location encoder: it holds {held}, and needs state_dict with either satclip "
             "(ours) or hyper_parameters (the published system); give the .ckpt file of a training run"
         )
-    kind = Ours if "satclip" in keys else Published
-    for key in ("state_dict", "satclip" if kind is Ours else "hyper_parameters"):
+    kind = OurCheckpoint if "satclip" in keys else PublishedCheckpoint
+    for key in ("state_dict", "satclip" if kind is OurCheckpoint else "hyper_parameters"):
         if not isinstance(content[key], Mapping) or not all(isinstance(name, str) for name in content[key]):
             raise ValueError(f"{path} does not fit: {key} is no dictionary of names; give the file as it was saved")
     return kind(str(path), content)
 
 
 @dataclass(frozen=True)
-class Ours:
+class OurCheckpoint:
     """A checkpoint that `ContrastiveModule` saved: `satclip` says how to build the towers."""
 
     source: str
@@ -95,7 +95,7 @@ class Ours:
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedCheckpoint:
     """A checkpoint in the layout of the published system (arXiv 2311.17179)."""
 
     source: str

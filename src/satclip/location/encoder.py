@@ -15,7 +15,7 @@ from satclip.embedding import embed
 from satclip.harmonics import one_thread_after_a_fork
 from satclip.location.capture import computes_now, only_numbers, refuse_recording
 from satclip.location.encodings import ENCODINGS, Encoding
-from satclip.location.hub import HubFolder
+from satclip.location.hub import PretrainedMixin
 from satclip.location.networks import NETWORKS, Network
 from satclip.location.places import check_tensor, no_place
 from satclip.location.skip import Skip
@@ -25,7 +25,7 @@ NEEDED = "a description needs embedding_dim, encoding and network, as LocationEn
 COMPUTED = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
-class LocationEncoder(HubFolder):
+class LocationEncoder(PretrainedMixin):
     """Places in degrees, longitude first, to embeddings of `embedding_dim` numbers, not normalised.
 
     `network` is called with `in_dim` and `out_dim`; dimensions flow from the encoding. Features are computed at the

@@ -48,7 +48,7 @@ The method is that of SatCLIP (Klemmer et al. 2023, https://arxiv.org/abs/2311.1
 """
 
 
-class HubFolder(
+class PretrainedMixin(
     PyTorchModelHubMixin,
     nn.Module,
     library_name="satclip",

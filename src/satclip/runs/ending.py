@@ -12,9 +12,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
 from satclip.data.datamodule import S2DataModule
-from satclip.training.keeping import Resumable
+from satclip.training.callbacks.resumable import Resumable
+from satclip.training.final_report import FinalReport
 from satclip.training.module import ContrastiveModule
-from satclip.training.report import FinalReport
 
 log = logging.getLogger(__name__)
 EARLY = 0.05  # of the epochs; a best within them says that the rest of the training did harm

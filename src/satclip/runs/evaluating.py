@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue
 
 from satclip.errors import is_raised_on_purpose
-from satclip.runs import composing
-from satclip.runs.options import ONLY_PRINTS
+from satclip.runs.config import composing
+from satclip.runs.hydra_setup import ONLY_PRINTS
 
 log = logging.getLogger(__name__)
 LISTS = ("model", "rivals")

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from satclip import launch_environment
-from satclip.runs import lock, outcome
+from satclip.runs import lock, run_folder
 
 OF_THE_TIME = re.compile(r"\$\{(started|now):")  # in a folder's name: nobody asked for that very one
 MOST = 1000  # runs of one name that begin in one second
@@ -47,14 +47,14 @@ class OwnFolder(Callback):
         """Check the options and take the folder of a single run."""
         with _in_one_line("hydra.run.dir"):
             if launch_environment.rank() == 0:
-                from satclip.runs import checks  # takes seconds: only where a run begins
+                from satclip.runs.config import checks  # takes seconds: only where a run begins
 
                 checks.check(config)
             elif not launch_environment.under_torchrun():
                 return  # rank 0 has done it, and said where
             folder = _choose(config, "run")
             if launch_environment.rank() == 0:
-                outcome.refuse_another(folder, config.ckpt_path)
+                run_folder.refuse_another(folder, config.ckpt_path)
 
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
         """Take the folder of a sweep."""
@@ -84,9 +84,9 @@ def hint(folder: Path) -> str:
 
 
 def _arrived() -> OwnFolder:
-    from satclip.runs import options
+    from satclip.runs import hydra_setup
 
-    options.register()
+    hydra_setup.register()
     return OwnFolder()
 
 

@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig
 
 from satclip import launch_environment
-from satclip.runs import options, outcome
+from satclip.runs import hydra_setup, run_folder
 
 log = logging.getLogger(__name__)
 SWEEP_ONLY = ("hydra.mode", "hydra.sweep", "hydra/sweeper", "hydra.launcher", "hydra/launcher", "hydra.run.dir")
@@ -36,21 +36,21 @@ def main(config: DictConfig, *, script: str) -> dict[str, float]:
         config: what to run.
         script: the program that called, to be called again for a process of its own.
     """
-    options.register()  # a launcher may have carried this into a process that never saw the command line
+    hydra_setup.register()  # a launcher may have carried this into a process that never saw the command line
     if HydraConfig.get().mode is not RunMode.MULTIRUN:
         return _run(config)
     folder, job = Path(config.output_dir), list(HydraConfig.get().overrides.task)
     try:
-        begun = outcome.holds_job(folder, job)
+        begun = run_folder.holds_job(folder, job)
     except ValueError as error:
         sys.exit(f"error: {error}")
-    if begun and (found := outcome.metrics_of(folder)) is not None:
+    if begun and (found := run_folder.metrics_of(folder)) is not None:
         log.info("%s has finished before and is skipped", folder)
         return found
-    if config.ckpt_path is None or (begun and outcome.traces(folder)):
+    if config.ckpt_path is None or (begun and run_folder.traces(folder)):
         config.ckpt_path = "auto"  # a checkpoint of elsewhere is what a job begins with, not what it resumes from
     if launch_environment.rank() == 0:
-        outcome.begin_job(folder, job)
+        run_folder.begin_job(folder, job)
     if several_devices(config.trainer) and not launch_environment.external():
         return _in_own_process(config, script, job)
     return _run(config)
@@ -98,7 +98,7 @@ def _in_own_process(config: DictConfig, script: str, job: Sequence[str]) -> dict
             signal.signal(number, handler)
     if code > 128:
         sys.exit(code)  # told to stop
-    metrics = outcome.metrics_of(Path(config.output_dir))
+    metrics = run_folder.metrics_of(Path(config.output_dir))
     if code:
         raise RuntimeError(f"the job in {config.output_dir} ended with code {code}; its messages are above")
     return metrics or {}  # none where trainer.max_time ended it

@@ -22,16 +22,17 @@ from omegaconf import DictConfig, OmegaConf
 from satclip import launch_environment, ranks
 from satclip.data.datamodule import S2DataModule
 from satclip.errors import is_raised_on_purpose
-from satclip.runs import checks, ending, folders, outcome
-from satclip.runs.resume import command, newest_readable, other_run, step_of
-from satclip.training.callbacks import KeepFigures
-from satclip.training.csvlog import CsvLogger
-from satclip.training.keeping import Resumable, unfinished
-from satclip.training.loggers import closing_wandb, forget_wandb_run
+from satclip.runs import ending, folders, run_folder
+from satclip.runs.config import checks
+from satclip.runs.find_checkpoint import command, newest_readable, other_run, step_of
+from satclip.training.batch_norm import GlobalBatchNorm
+from satclip.training.callbacks.figures import KeepFigures
+from satclip.training.callbacks.resumable import Resumable, unfinished
+from satclip.training.checkpoint_io import AtomicCheckpointIO, plain
+from satclip.training.final_report import FinalReport
+from satclip.training.loggers.csv import CsvLogger
+from satclip.training.loggers.wandb import closing_wandb, forget_wandb_run
 from satclip.training.module import ContrastiveModule
-from satclip.training.norms import GlobalBatchNorm
-from satclip.training.report import FinalReport
-from satclip.training.saving import AtomicCheckpointIO, plain
 
 log = logging.getLogger(__name__)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -73,9 +74,9 @@ def train(config: DictConfig) -> dict[str, float]:
         if trainer.is_global_zero:
             metrics = ending.conclude(trainer, model, data, folder, loggers, report)
             if reason := unfinished(trainer):
-                log.warning("not complete, hence no %s: %s; to resume: %s", outcome.METRICS, reason, command(folder))
+                log.warning("not complete, hence no %s: %s; to resume: %s", run_folder.METRICS, reason, command(folder))
             else:
-                outcome.finish(folder, metrics)
+                run_folder.finish(folder, metrics)
     return metrics
 
 
@@ -88,7 +89,7 @@ def begin(folder: Path, checkpoint: str | None) -> tuple[Path | None, int]:
         ValueError: the checkpoint is damaged, or no training can resume from it.
     """
     if launch_environment.rank() == 0:
-        outcome.refuse_another(folder, checkpoint)
+        run_folder.refuse_another(folder, checkpoint)
     found = None
     if checkpoint == "auto":
         found = newest_readable(folder)
@@ -105,7 +106,7 @@ def begin(folder: Path, checkpoint: str | None) -> tuple[Path | None, int]:
             found[0], folder,
         )  # fmt: skip
     if launch_environment.rank() == 0:
-        outcome.begin(folder)
+        run_folder.begin(folder)
         if found is None:
             forget_wandb_run(folder)
     return found or (None, 0)

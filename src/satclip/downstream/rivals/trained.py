@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from satclip.checkpoint.sources import RELEASED, locate
-from satclip.checkpoint.stored import Ours, read_checkpoint
+from satclip.checkpoint.stored import OurCheckpoint, read_checkpoint
 from satclip.downstream.rivals.frozen import BLOCKS_OUT, GLOBE, UNKNOWN, Frozen
 from satclip.downstream.rivals.weights_file import seeded
 from satclip.location.encoder import LocationEncoder
@@ -32,7 +32,7 @@ def trained(source: str | Path, *, name: str | None = None) -> Frozen:
     stored = None if path.is_dir() else read_checkpoint(path)
     encoder = LocationEncoder.from_folder(path) if stored is None else stored.location_encoder()
     known = GLOBE if str(source) in RELEASED else UNKNOWN
-    return placed(encoder, name or str(source), seen_by(stored.recipe) if isinstance(stored, Ours) else known)
+    return placed(encoder, name or str(source), seen_by(stored.recipe) if isinstance(stored, OurCheckpoint) else known)
 
 
 def placed(encoder: LocationEncoder, name: str, seen: str) -> Frozen:

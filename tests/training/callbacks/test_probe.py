@@ -23,9 +23,9 @@ from satclip.location.encodings import SphericalHarmonics
 from satclip.location.networks import Siren
 from satclip.loss import ClipLoss
 from satclip.sphere import uniform_on_sphere
+from satclip.training.callbacks.probe import Probe
 from satclip.training.module import ContrastiveModule
 from satclip.training.optim import adamw, cosine
-from satclip.training.probe import Probe
 from satclip.vision import TinyCNN
 
 PLACES = uniform_on_sphere(600, torch.Generator().manual_seed(4))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from satclip.runs.resume import newest_readable, step_of
+from satclip.runs.find_checkpoint import newest_readable, step_of
 
 
 def write(path: Path, step: int, age: float, **more: object) -> Path:

@@ -19,7 +19,7 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from satclip.runs.hooks import wrap
+from satclip.runs.config.hooks import wrap
 
 GROUP = "legendre_polys"
 PACKAGE = "le_type"

@@ -1,6 +1,6 @@
 """How fast patches come: as the published system reads them, from shards as published, and from our shards.
 
-    python scripts/bench_loader.py data/some_s2_patches
+    python scripts/benchmarks/bench_loader.py data/some_s2_patches
 
 The given patches (images/*.tif and index.csv) are repeated into shards of 1,000. Every way reads the same number of
 patches on one core, from the files to batches of augmented float images of 13 bands; ways take turns, the median

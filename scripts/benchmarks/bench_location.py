@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from contest import Job, Row, peak_mib, race, show
-from rivals import loop_job, scipy_job, sphericart_job
+from reference_harmonics import loop_job, scipy_job, sphericart_job
+from timing import Job, Row, peak_mib, race, show
 from torch import Tensor
 from torch.nn import functional as F
 

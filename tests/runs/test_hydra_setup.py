@@ -6,14 +6,14 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException
 
-from satclip.runs import options
+from satclip.runs import hydra_setup
 
 CONF = Path(__file__).parents[2] / "conf"
 
 
 def degree_of(*overrides: str) -> int:
     """The degree that a command line comes to."""
-    degree: int = options.compose(CONF, overrides).le_type.legendre_polys
+    degree: int = hydra_setup.compose(CONF, overrides).le_type.legendre_polys
     return degree
 
 
@@ -23,7 +23,7 @@ def test_a_degree_may_be_quoted_and_need_not(written: str) -> None:
 
 
 def test_a_sweep_over_degrees_is_one_of_numbers_whatever_the_sweeper() -> None:
-    options.register()
+    hydra_setup.register()
     parse = OverridesParser.create().parse_override
     assert list(parse("legendre_polys=10,20").sweep_iterator()) == [10, 20]  # as Optuna and Ax read it
     assert list(parse("legendre_polys=range(10,40,10)").sweep_string_iterator()) == ["10", "20", "30"]
@@ -33,7 +33,7 @@ def test_a_sweep_over_degrees_is_one_of_numbers_whatever_the_sweeper() -> None:
 @pytest.mark.parametrize("value", ["0", "101", "2.5", "abc", "-3", "null", "true", "[1,2]", "''"])
 def test_a_degree_that_is_none_is_refused_in_one_line(value: str) -> None:
     with pytest.raises(ConfigCompositionException) as stop:
-        options.compose(CONF, [f"legendre_polys={value}"])
+        hydra_setup.compose(CONF, [f"legendre_polys={value}"])
     message = str(stop.value)
     assert message.startswith("error: legendre_polys takes ")
     assert "1" in message

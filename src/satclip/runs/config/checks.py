@@ -16,12 +16,12 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from satclip.runs.bounds import LENGTHS, bounds_of
-from satclip.runs.building import build
-from satclip.runs.conflicts import conflict
-from satclip.runs.kinds import described, fits, shown
-from satclip.runs.signatures import signature_of
-from satclip.runs.trainer_options import refused
+from satclip.runs.config.bounds import LENGTHS, bounds_of
+from satclip.runs.config.building import build
+from satclip.runs.config.conflicts import conflict
+from satclip.runs.config.kinds import described, fits, shown
+from satclip.runs.config.signatures import signature_of
+from satclip.runs.config.trainer_options import refused
 
 OF_HYDRA = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
 ORIGIN = re.compile(r"\$\{([\w.]+)\}")

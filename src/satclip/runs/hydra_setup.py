@@ -14,7 +14,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from satclip import launch_environment
-from satclip.runs import composing, degrees
+from satclip.runs.config import composing, degrees
 
 ONLY_PRINTS = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i")
 

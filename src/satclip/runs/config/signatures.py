@@ -9,7 +9,7 @@ from typing import Any
 
 from hydra.utils import get_object
 
-HANDED_ON = {"satclip.training.loggers.wandb_logger": ("lightning.pytorch.loggers.WandbLogger", "wandb.init")}
+HANDED_ON = {"satclip.training.loggers.wandb.wandb_logger": ("lightning.pytorch.loggers.WandbLogger", "wandb.init")}
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import wandb
 
-from satclip.training import loggers
-from satclip.training.loggers import wandb_logger
+from satclip.training.loggers import wandb as wandb_module
+from satclip.training.loggers.wandb import wandb_logger
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_server_that_does_not_answer_costs_seconds_and_not_the_run(
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     wandb.teardown()
-    monkeypatch.setattr(loggers, "PATIENCE", 2.0)
+    monkeypatch.setattr(wandb_module, "PATIENCE", 2.0)
     start = time.monotonic()
     with caplog.at_level(logging.INFO):
         wandb_logger(save_dir=str(tmp_path), project="satclip")
@@ -116,9 +116,9 @@ def test_a_server_of_one_s_own_is_asked_wherever_the_key_lies(
     place: str, no_account: Path, server: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address, _ = server
-    assert loggers._why_offline() == "no API key; `wandb login` stores one"
+    assert wandb_module._why_offline() == "no API key; `wandb login` stores one"
     keep_key(no_account, place, address, monkeypatch)
-    assert loggers._why_offline() is None
+    assert wandb_module._why_offline() is None
 
 
 def test_a_run_begins_at_the_server_that_the_settings_name(
@@ -139,7 +139,7 @@ def test_a_proxy_is_asked_for_the_server(
     monkeypatch.setenv("WANDB_INIT_TIMEOUT", "2")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     wandb.teardown()
-    assert loggers._why_offline() is None
+    assert wandb_module._why_offline() is None
     assert wandb_logger(save_dir=str(tmp_path / "run"), project="satclip") is not None
     assert [each for each in asked if each.endswith(":443")]
 

@@ -6,12 +6,11 @@ import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import wandb
-from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 
 from satclip import launch_environment
 
@@ -91,19 +90,6 @@ def wandb_logger(*, save_dir: str, offline: bool | str = "auto", **options: Any)
         return None
     log.info("W&B runs offline (%s); the run lies in %s, `wandb sync` uploads it", reason, Path(save_dir, "wandb"))
     return logger
-
-
-def tensorboard_logger(*, folder: str) -> TensorBoardLogger:
-    """Lightning's, that writes to `folder`.
-
-    Raises:
-        ImportError: TensorBoard is not installed; says how to.
-    """
-    if find_spec("tensorboard") is None and find_spec("tensorboardX") is None:
-        raise ImportError(
-            "tensorboard is not installed: pip install 'satclip[tensorboard]', or choose logger=csv or wandb"
-        )
-    return TensorBoardLogger(Path(folder).parent, name=None, version=Path(folder).name)
 
 
 def forget_wandb_run(save_dir: str | Path) -> None:

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import torch
-from contest import Job
 from numpy.polynomial import Legendre, Polynomial
+from timing import Job
 from torch import Tensor
 
 from satclip.harmonics.batches import SPHERICART_POLYS

@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from contest import Row, race, show
 from numpy.typing import NDArray
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import PredefinedSplit
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from timing import Row, race, show
 
 from satclip.downstream.contract import Array, Labels
 from satclip.downstream.evaluate.answers import Candidate, Goal

@@ -15,17 +15,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from satclip.runs import checks, options
-from satclip.runs.composing import keys
-from satclip.runs.trainer_options import REFUSED
+from satclip.runs import hydra_setup
+from satclip.runs.config import checks
+from satclip.runs.config.composing import keys
+from satclip.runs.config.trainer_options import REFUSED
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = Path(__file__).parents[3] / "conf"
 
 
 @functools.cache
 def composed(*overrides: str) -> DictConfig:
     """The config of a command line."""
-    return options.compose(CONF, overrides)
+    return hydra_setup.compose(CONF, overrides)
 
 
 def config_of(overrides: Sequence[str]) -> DictConfig:
@@ -39,7 +40,7 @@ def config_of(overrides: Sequence[str]) -> DictConfig:
             return config
     except HydraException:
         pass
-    return options.compose(CONF, ["experiment=blue_marble", *overrides])
+    return hydra_setup.compose(CONF, ["experiment=blue_marble", *overrides])
 
 
 def said_of(*overrides: str) -> str | None:
@@ -142,7 +143,7 @@ WORKING = {
 
 
 def test_every_option_of_the_trainer_is_in_the_config_works_or_is_refused() -> None:
-    here = options.compose(CONF, []).trainer.keys()
+    here = hydra_setup.compose(CONF, []).trainer.keys()
     known = {*here, *WORKING, *REFUSED}
     assert set(inspect.signature(L.Trainer.__init__).parameters) - {"self"} - known == set()
 
@@ -153,7 +154,7 @@ def test_what_works_is_let_through(name: str) -> None:
 
 
 def test_a_job_of_a_sweep_is_not_asked_for_the_devices_of_another_machine() -> None:
-    config = options.compose(CONF, ["experiment=satclip_vit16_l40", "trainer=ddp"])
+    config = hydra_setup.compose(CONF, ["experiment=satclip_vit16_l40", "trainer=ddp"])
     checks.check(config, here=False)
     with pytest.raises(ValueError, match="trainer=cpu trains on the CPU"):
         checks.check(config)
@@ -162,7 +163,7 @@ def test_a_job_of_a_sweep_is_not_asked_for_the_devices_of_another_machine() -> N
 LEAVES = [
     name
     for experiment in ("experiment=blue_marble", "experiment=satclip_vit16_l10 trainer=cpu logger=csv")
-    for name in keys(OmegaConf.to_container(options.compose(CONF, experiment.split())))
+    for name in keys(OmegaConf.to_container(hydra_setup.compose(CONF, experiment.split())))
 ]
 VALUES = st.one_of(
     st.sampled_from(

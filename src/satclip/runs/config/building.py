@@ -21,7 +21,10 @@ from satclip import launch_environment
 
 OUT_OF_REACH = {"weights": "none", "pretrained": False, "frozen": False}  # of image towers: would be fetched or read
 UNUSED: dict[str, Any] = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
-LOGGERS = ("satclip.training.csvlog.CsvLogger", "satclip.training.loggers.tensorboard_logger")  # write nothing yet
+LOGGERS = (
+    "satclip.training.loggers.csv.CsvLogger",
+    "satclip.training.loggers.tensorboard.tensorboard_logger",
+)  # write nothing yet
 PRECISIONS = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
 ELSEWHERE = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "precision": "32-true", "strategy": "auto"}
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from satclip.training.saving import AtomicCheckpointIO, plain
+from satclip.training.checkpoint_io import AtomicCheckpointIO, plain
 
 
 class Unwritable:

@@ -18,7 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from satclip.runs.hooks import wrap
+from satclip.runs.config.hooks import wrap
 
 # What Hydra, OmegaConf and the YAML reader raise on input that they do not expect; deep brackets: RecursionError.
 RAISED = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError)
@@ -90,7 +90,7 @@ def _checked(load: Any) -> Any:
     @functools.wraps(load)
     def load_sweep_config(self: ConfigLoaderImpl, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         config: DictConfig = load(self, master_config, sweep_overrides)
-        from satclip.runs import checks  # takes seconds: only where something will run
+        from satclip.runs.config import checks  # takes seconds: only where something will run
 
         try:
             checks.check(config, here=False)  # a launcher may send it to a machine with other devices

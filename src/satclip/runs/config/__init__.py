@@ -1,0 +1,1 @@
+"""Composes a config with Hydra and checks every option before anything is built."""
