@@ -39,7 +39,7 @@ test: $(READY)  ## the tests, minutes
 test-slow: $(READY)  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow --ignore=tests/faults $(ARGS)
 
-test-faults: $(READY)  ## runs that are really hurt, and a table of what each fault cost
+test-faults: $(READY)  ## faults injected into real runs, and a table of what each one cost
 	$(BIN)/python -m pytest tests/faults $(ARGS)
 
 check: $(READY)  ## format, lint, types, floors

@@ -114,7 +114,7 @@ def digest(path: Path) -> str:
 
 
 def _download(origin: Origin, target: Path) -> None:
-    """Whole or not at all at `target`. What an interrupted fetch left is gone on with where a checksum will tell."""
+    """Whole or not at all at `target`. An interrupted fetch is resumed where a checksum is known."""
     assert origin.url is not None
     if origin.sha256 is None:  # pieces of two versions would go unnoticed
         fetch(origin.url, target)

@@ -1,6 +1,6 @@
 """Time the location encoder: harmonics, the whole encoder, its training and grids, each beside what it should match.
 
-Contestants run in turn, repeat after repeat, so that a busy machine slows all of them; ratios are of medians. Times are
+The ways run in turn, repeat after repeat, so that a busy machine slows all of them; ratios are of medians. Times are
 microseconds a place, from degrees to result. On a shared machine set OMP_WAIT_POLICY=passive, lest idle threads spin.
 """
 

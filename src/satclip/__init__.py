@@ -3,7 +3,7 @@
 Every public name is loaded when it is first asked for, so that `import satclip` costs no more than torch.
 """
 
-TYPE_CHECKING = False  # and not typing's: the command waits for this file before it heeds a signal
+TYPE_CHECKING = False  # not typing's, which costs time: the command imports this file before it sets signal handlers
 if TYPE_CHECKING:
     from satclip.checkpoint import get_satclip, load_location_encoder
     from satclip.data.datamodule import S2DataModule

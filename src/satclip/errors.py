@@ -1,4 +1,4 @@
-"""Which errors speak to a person and which are defects of ours."""
+"""Which errors are the user's (bad input) and which are defects of ours."""
 
 import dis
 from pathlib import Path
@@ -9,7 +9,7 @@ PACKAGE = str(Path(__file__).parent)
 def is_raised_on_purpose(error: BaseException) -> bool:
     """Whether an error was raised by a `raise` statement of this package.
 
-    Such a one was written for whoever gave the input. The same kinds come out of our own lines by accident as well: a
+    Such an error tells the user about their input. The same kinds come out of our own lines by accident as well: a
     `zip(strict=True)` of unequal lengths, `int("x")`, a file that we forgot to make. Those are defects, whatever file
     their last line stands in, and so is everything that other packages raise.
     """

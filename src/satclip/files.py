@@ -18,7 +18,7 @@ HOST = socket.gethostname()
 # What a file system says of a call that it does not have (Colab's Drive, gcsfuse, exFAT, SMB, some Lustre).
 ABSENT_CALL = {errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY, errno.ENOLCK, errno.EPERM}
 _threads: dict[Path, threading.Lock] = defaultdict(threading.Lock)
-# A fork copies locks as they stand, and nobody in the child would open those that another thread holds.
+# A fork copies locks as they are, and a lock that another thread held would never be released in the child.
 os.register_at_fork(after_in_child=_threads.clear)
 
 
@@ -75,10 +75,10 @@ def move(source: Path, target: Path) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Nobody else on this machine does anything to this file meanwhile.
+    """Hold an exclusive lock on this file among the processes of this machine.
 
     Where the file system has no locks, the threads of this process still wait for each other; processes then may do the
-    same work twice, and whoever ends last leaves the file.
+    same work twice, and the last one's file stays.
     """
     beside = path.with_name(f".{path.name}.lock")
     with _threads[beside], beside.open("w") as file:
@@ -93,7 +93,7 @@ def locked(path: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            # Said aloud: closing alone would not do where a worker was forked meanwhile and holds the file too.
+            # Unlocked explicitly: a worker that was forked meanwhile has the file open too, so closing is not enough.
             fcntl.flock(file, fcntl.LOCK_UN)
 
 

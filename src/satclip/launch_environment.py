@@ -1,4 +1,4 @@
-"""What a process knows of the others of its run before they can speak, from the variables that its launcher set."""
+"""Rank and launcher of this process (torchrun, srun, Lightning), from environment variables, before any collective."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 
 def rank() -> int:
-    """Which process of a run this is, whoever started it: torchrun, Lightning or srun; 0 for one alone."""
+    """The rank of this process under torchrun, Lightning or srun; 0 for a single one."""
     for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
         if name in os.environ:
             return int(os.environ[name])
@@ -35,7 +35,7 @@ def external() -> bool:
 def started(pattern: str) -> str:
     """When this run began, by `strftime`: the same on every process that torchrun started.
 
-    Those that srun started cannot speak yet, and may have begun in different seconds: their job and step name the run.
+    Under srun processes cannot communicate yet and may have begun in different seconds: job and step name the run.
     """
     if under_srun():
         return f"slurm-{os.environ['SLURM_JOB_ID']}-{os.environ.get('SLURM_STEP_ID', '0')}"
@@ -48,7 +48,7 @@ def started(pattern: str) -> str:
 
 
 def agreed(key: str, text: str) -> str:
-    """What rank 0 says on every process that torchrun started; elsewhere the text itself."""
+    """The text of rank 0, on every process that torchrun started; elsewhere the text itself."""
     if not under_torchrun():
         return text
     from satclip import ranks
@@ -57,16 +57,16 @@ def agreed(key: str, text: str) -> str:
 
 
 def leave_with_parent() -> None:
-    """End this process, if Lightning started it as one of several ranks, when the one that did is gone.
+    """End this process, one of several ranks that Lightning started, when the parent has ended.
 
-    It may be waiting for that one in a collective, which on a GPU can take minutes to notice.
+    It may be waiting for rank 0 in a collective, which on a GPU can take minutes to fail.
     """
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
-        log.error("rank 0 (process %d) is gone; rank %d ends", parent, rank())
+        log.error("rank 0 (process %d) has ended; ending rank %d", parent, rank())
         os._exit(1)
 
     if rank() > 0 and not external():

@@ -31,7 +31,7 @@ def position(trainer: Any) -> Position:
 
 
 def begin_at(trainer: Any, epoch: int, batch: int) -> None:
-    """Have the loops go on with that batch of that epoch; in `on_train_start`, after Lightning has restored them."""
+    """Resume the loops at that batch of that epoch; in `on_train_start`, after Lightning has restored them."""
     fit, inner = trainer.fit_loop, trainer.fit_loop.epoch_loop
     for loop in (fit, inner, inner.val_loop):
         loop._restarting = loop._loaded_from_state_dict = False

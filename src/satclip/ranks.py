@@ -1,6 +1,6 @@
-"""Everything that is said between the processes of one training; on one process each of these is the identity.
+"""All communication between the processes of one training; on one process each of these is the identity.
 
-Only this file (and Lightning) talks to `torch.distributed`. Every function that speaks must be called by all ranks,
+Only this file (and Lightning) uses `torch.distributed`. Every collective function must be called by all ranks,
 the same number of times.
 """
 
@@ -76,7 +76,7 @@ def told(key: str, text: str | None) -> str:
 
 
 def leave() -> None:
-    """Part for good: from here on every process is alone, and may end when it likes."""
+    """Destroy the process group: no collective is possible afterwards, and each process may end by itself."""
     if world_size() > 1:
         dist.destroy_process_group()
 
@@ -90,7 +90,7 @@ def _reduced(values: Tensor | int, operation: str) -> Tensor:
 
 
 def _device() -> torch.device:
-    """Where a number must lie to be sent: NCCL speaks between GPUs only."""
+    """The device that a number must be on to be sent: NCCL sends GPU tensors only."""
     return torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
 
 

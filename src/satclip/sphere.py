@@ -46,13 +46,13 @@ def wrap_longitude(longitude: Tensor) -> Tensor:
 
 
 def bad_lonlat(lonlat: Tensor) -> Tensor:
-    """Mark what is no place: NaN or infinite, |latitude| > 90, longitude outside [-180, 360]. [..., 2] -> [...]."""
+    """Mark invalid places: NaN or infinite, |latitude| > 90, longitude outside [-180, 360]. [..., 2] -> [...]."""
     longitude, latitude = lonlat.unbind(-1)
     return ~((longitude >= -180) & (longitude <= 360) & (latitude.abs() <= 90))
 
 
 def check_lonlat(lonlat: Tensor, *, show: int = 10) -> None:
-    """Refuse rows that are no places.
+    """Refuse invalid places.
 
     Raises:
         ValueError: with the numbers of the first `show` bad rows, and a word when the columns look swapped.

@@ -66,7 +66,7 @@ def _reason(error: Exception) -> str:
 
 
 def printable(value: Any) -> str:
-    """A value out of a file for a line of text: short, and without what a terminal would obey."""
+    """A value out of a file for a line of text: short, and without terminal control characters."""
     text = value if isinstance(value, str) else reprlib.repr(value)
     shown = text if text.isprintable() else ascii(text[: _NAME_LENGTH + 1])[1:-1]
     return shown if len(shown) <= _NAME_LENGTH else f"{shown[:_NAME_LENGTH]}..."

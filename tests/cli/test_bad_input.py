@@ -60,7 +60,7 @@ def test_bad_rows_can_be_left_out(run: Any, expected: Ask, tmp_path: Path) -> No
     outcome = run(BAD, "--bad", "drop")
     assert outcome.code == 0
     assert "3 places" in outcome.err
-    assert "4 rows that are no place were left out" in outcome.err
+    assert "4 rows with invalid coordinates were skipped" in outcome.err
     result = pd.read_csv(tmp_path / "out.csv")
     assert result["name"].tolist() == ["a", "d", "g"]
     wanted = expected(np.array([[13, 52], [7, 8], [2, 48.5]]))
@@ -70,7 +70,7 @@ def test_bad_rows_can_be_left_out(run: Any, expected: Ask, tmp_path: Path) -> No
 def test_bad_rows_can_be_kept_as_nan(run: Any, expected: Ask, tmp_path: Path) -> None:
     outcome = run(BAD, "--bad", "nan", target="out.npy")
     assert outcome.code == 0
-    assert "4 rows that are no place were embedded as NaN" in outcome.err
+    assert "4 rows with invalid coordinates were embedded as NaN" in outcome.err
     result = np.load(tmp_path / "out.npy")
     assert np.isnan(result).all(axis=1).tolist() == [False, True, True, False, True, True, False]
     np.testing.assert_allclose(result[[0, 3]], expected(np.array([[13.0, 52], [7, 8]])), atol=1e-5)

@@ -141,8 +141,8 @@ def test_an_empty_value_in_quotes_is_text_in_parquet_and_an_empty_one_is_missing
     ("text", "said"),
     [
         ('lon,lat,a\n1,2,x\n3,4,"y\n5,6,z\n', "line 3: a value begins with a quote that does not end"),
-        ('lon,lat,a\n1,2,"x\n3,4,"y"\n5,6,z\n', "line 3: a value goes on behind its closing quote"),
-        ('lon,lat,a\n1,2,"x" y\n', "line 2: a value goes on behind its closing quote"),
+        ('lon,lat,a\n1,2,"x\n3,4,"y"\n5,6,z\n', "line 3: text behind a closing quote"),
+        ('lon,lat,a\n1,2,"x" y\n', "line 2: text behind a closing quote"),
         ('lon,lat,a\n1,2,"a\nb"\n1,2\n', "line 4: Expected 3 columns, got 2"),
         ("lon,lat,a\r\n1,2,x\r\n\r\n1,2,x,y\r\n", "line 4: Expected 3 columns, got 4"),
         ("lon\tlat\ta\n1\t2\tx\n1\t2\n", "line 3: Expected 3 columns, got 2"),

@@ -71,7 +71,7 @@ def test_junk_is_unreadable_and_never_a_crash(junk: bytes) -> None:
 
 
 def test_a_patch_of_nothing_but_no_data_is_empty(encode: Encode) -> None:
-    with pytest.raises(BadPatchError, match="100% of the pixels are zero or no-data"):
+    with pytest.raises(BadPatchError, match="100% of the pixels are zero or nodata"):
         decode(encode(np.full((2, 4, 4), 255, np.uint8), nodata=255), bands=2)
 
 
@@ -145,7 +145,7 @@ def test_without_the_fast_extra_gdal_reads_our_shards_too(encode: Encode, withou
 
 def test_no_data_of_strips_counts_as_nothing(encode: Encode) -> None:
     data = encode(np.full((3, 64, 64), 7, dtype=np.uint16), **SHARDS, blockysize=64, nodata=7)
-    with pytest.raises(BadPatchError, match="no-data") as caught:
+    with pytest.raises(BadPatchError, match="nodata") as caught:
         decode(data, bands=3)
     assert caught.value.cause == "empty"
 

@@ -96,7 +96,7 @@ def test_what_is_no_number_is_zero_and_a_patch_of_nothing_else_is_empty(encode: 
     assert not found[0, 0].any()
     assert not found[1, 1].any()
     np.testing.assert_array_equal(found[:, 3:], pixels[:, 3:])
-    with pytest.raises(BadPatchError, match="100% of the pixels are zero or no-data") as caught:
+    with pytest.raises(BadPatchError, match="100% of the pixels are zero or nodata") as caught:
         decode(encode(np.full((3, 40, 40), np.nan, np.float32)), bands=3)
     assert caught.value.cause == "empty"
 

@@ -1,4 +1,4 @@
-"""An interrupted training goes on with the batches that would have come, bit for bit."""
+"""An interrupted training resumes with the batches that would have come, bit for bit."""
 
 import os
 from collections.abc import Callable

@@ -99,7 +99,7 @@ def test_an_interrupted_writing_goes_on_and_ends_the_same(
     assert not (tmp_path / "again").exists()
     done = len(list((tmp_path / "again.part").glob("*.tar")))
     assert done > 0
-    with pytest.raises(ValueError, match="begun with another seed; remove it, or go on as it was begun"):
+    with pytest.raises(ValueError, match="begun with another seed; remove it, or resume with those it had"):
         rewrite(source, lonlat, rows, held_out, tmp_path / "again", Rewriting({"kind": "test"}, ["a", "b", "c"], 5, 7))
     calls[:] = [1] * 100
     killed = tmp_path / "again.part" / f".train-00002.tar.{HOST}.999999999.part"

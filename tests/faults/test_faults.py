@@ -1,4 +1,4 @@
-"""Real processes that are really hurt. What each fault costs is printed as a table at the end."""
+"""Faults injected into real processes. What each one costs is printed as a table at the end."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A run that is told to stop saves within the step and goes on later as if nothing had been."""
+"""A run that is told to stop saves within the step and resumes later as if nothing had been."""
 
 import signal
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def whole(whole_folder: Path, train: Train) -> Callable[..., Path]:
 
 @pytest.fixture
 def stop(train: Train, tmp_path: Path) -> Callable[..., None]:
-    """Run, or go on, until a signal comes at "STEP step" or in the validation after it, "STEP validation"."""
+    """Run, or resume, until a signal comes at "STEP step" or in the validation after it, "STEP validation"."""
 
     def stopped(when: str, *options: str) -> None:
         step, moment = when.split()

@@ -1,4 +1,4 @@
-"""Whole runs, small: what they leave behind, and that they go on exactly where they stopped."""
+"""Whole runs, small: what they leave behind, and that they resume exactly where they stopped."""
 
 import csv
 import time

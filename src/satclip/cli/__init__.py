@@ -1,7 +1,7 @@
 """The `satclip` command.
 
-Nothing but the standard library is imported before signals are heeded: an interrupt in the first tenth of a second ends
-the command as quietly as one later on.
+Nothing but the standard library is imported before the signal handlers are set: an interrupt in the first tenth of a
+second ends the command as quietly as a later one.
 """
 
 import sys

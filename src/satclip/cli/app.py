@@ -34,7 +34,7 @@ Coordinates are longitude, latitude in degrees, in that order, everywhere.""",
 )
 @click.version_option(satclip.__version__, prog_name="satclip")
 def app() -> None:
-    """Location encoders at work: embed places and grids, draw them, look into a model, score it, export it."""
+    """Use location encoders: embed places and grids, draw maps, inspect, score and export models."""
 
 
 for _command in (embed, grid, map_, similar, info, evaluate, probe, export, resume):

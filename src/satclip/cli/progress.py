@@ -1,4 +1,4 @@
-"""Progress on the terminal: a bar that vanishes where nobody looks."""
+"""Progress bars, shown where standard error is a terminal."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +51,7 @@ def bar(title: str, total: int | None = None) -> Iterator[Bar]:
 
 @contextmanager
 def counted(title: str, encoder: "nn.Module", total: int) -> Iterator[None]:
-    """A bar of the places that `encoder` embeds while the block lasts, whoever asks it."""
+    """A bar that counts the places which `encoder` embeds within the block, whatever code calls it."""
     with bar(title, total) as progress:
         hook = encoder.register_forward_hook(lambda _, places, embeddings: progress.advance(len(embeddings)))
         try:

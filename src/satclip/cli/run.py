@@ -50,5 +50,5 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _forget_output() -> None:
-    """Nobody reads it any more: let what is left of it go nowhere, or Python complains at its end."""
+    """Send the rest of a closed pipe's output to the null device, or Python reports a broken pipe at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

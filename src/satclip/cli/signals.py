@@ -1,4 +1,4 @@
-"""Ctrl-C, `kill` and a closed terminal: the work unwinds, clears up behind itself, and says which it was."""
+"""SIGINT, SIGTERM and SIGHUP: the command unwinds, removes unfinished files and reports the signal."""
 
 import signal
 import threading
@@ -10,7 +10,7 @@ _HEEDED = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGTERM"
 
 
 class Stopped(BaseException):
-    """Raised wherever the program is when it is told to stop; to KeyboardInterrupt click has a word of its own."""
+    """Raised by the signal handler; not KeyboardInterrupt, for which click prints a message of its own."""
 
 
 class Heard:
@@ -49,7 +49,7 @@ def heeded() -> Iterator[Heard]:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Let a piece of work end before a signal is heeded: one whose threads would go on writing behind its back.
+    """Defer signals to the end of the block: for work whose threads would keep writing after an exception.
 
     Raises:
         Stopped: at the end, where a signal came.

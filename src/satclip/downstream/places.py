@@ -27,7 +27,7 @@ class LabelledPlaces:
         lonlat: degrees, float64 [N, 2].
         tasks: what is known of every place.
         labels: by the task's name, float64 [N] for a regression and int64 [N] for a classification.
-        where: where they lie, in words; nothing where nobody said.
+        where: where they lie, in words; empty where unknown.
     """
 
     lonlat: Tensor

@@ -25,7 +25,7 @@ class Table:
         """For the terminal, numbers to the right."""
         table = RichTable(title=self.title, title_justify="left")
         for column, cell in zip(self.columns, self.rows[0], strict=True):
-            words = isinstance(cell, str)  # kept on one line: a heading over numbers gives way sooner
+            words = isinstance(cell, str)  # kept on one line: a heading over numbers is wrapped first
             table.add_column(column, justify="left" if words else "right", no_wrap=words)
         grouped = len({row[0] for row in self.rows}) < len(self.rows)
         for row, after in zip(self.rows, (*self.rows[1:], self.rows[-1]), strict=True):

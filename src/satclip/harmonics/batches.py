@@ -70,7 +70,7 @@ def by_numba(lonlat: Tensor, legendre_polys: int, calculation: str, dtype: torch
     threads = torch.get_num_threads()
     with _LOCK:
         features = compiled.compute(degrees, legendre_polys, calculation, _NUMPY_FLOATS[dtype], threads)
-    if torch.get_num_threads() != threads:  # numba starts its own with a word to OpenMP that torch hears as well
+    if torch.get_num_threads() != threads:  # numba sets OpenMP's thread count, which torch shares
         torch.set_num_threads(threads)
     return torch.from_numpy(features).T
 

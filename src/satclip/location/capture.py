@@ -1,4 +1,4 @@
-"""Whether a call computes now, or is written down to be computed elsewhere.
+"""Whether a call computes now (eagerly), or is traced, compiled or exported.
 
 On a CPU the harmonics come from numpy, numba or sphericart. A recorder sees none of that: it keeps the result as a
 constant, and a recorded encoder would answer the same for every place. So whatever records, transforms or carries
@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 
 def recording() -> bool:
-    """Whether the operations of this call are written down: compiled, exported, traced, or seen by a dispatch mode."""
+    """Whether the operations of this call are recorded: compiled, exported, traced, or seen by a dispatch mode."""
     return (
         torch.compiler.is_compiling()  # first: what compiles need not look at the others
         or tracing()

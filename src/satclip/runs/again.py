@@ -6,7 +6,7 @@ from pathlib import Path
 
 OF_ONE_START = ("ckpt_path", "hydra.run.dir", "hydra.job.name", "hydra.output_subdir")
 WITH_VALUE = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p")
-RUNS_CODE = ("_target_", "pipe:")  # obeyed from a command line, never from a file
+RUNS_CODE = ("_target_", "pipe:")  # allowed on the command line, never from a file
 
 
 def key_of(override: str) -> str:

@@ -1,4 +1,4 @@
-"""The folder of a run: chosen, taken and given back around it by a Hydra callback."""
+"""The folder of a run: chosen, locked and released by a Hydra callback."""
 
 import atexit
 import re
@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from satclip import launch_environment
 from satclip.runs import lock, run_folder
 
-OF_THE_TIME = re.compile(r"\$\{(started|now):")  # in a folder's name: nobody asked for that very one
+OF_THE_TIME = re.compile(r"\$\{(started|now):")  # in a folder's name: the user did not choose this very one
 MOST = 1000  # runs of one name that begin in one second
 # What is written before a training begins, in a run's folder or in those of a sweep's jobs.
 OF_NO_VALUE = re.compile(r"(.*/)?(\.hydra/.*|[^/]*\.log|\.running[^/]*|multirun\.yaml|job\.json|hparams\.yaml)")
@@ -26,13 +26,13 @@ _new_by_time: set[Path] = set()
 
 
 def keep() -> None:
-    """Leave the folder as it is, whatever is in it: something went wrong that its log may explain."""
+    """Keep the folder although no run began in it: its log may explain the failure."""
     global _kept
     _kept = True
 
 
 class OwnFolder(Callback):
-    """Stops before anything is loaded or written where the options or the folder will not do (a Hydra callback).
+    """Stops before anything is loaded or written where options or folder are invalid (a Hydra callback).
 
     A folder that is named by its time is new: of several runs that begin in the same second each gets its own, with a
     number at the end. One that was given may be impossible to write, in use, or the folder of another run. What a run
@@ -73,7 +73,7 @@ class OwnFolder(Callback):
 
 
 def hint(folder: Path) -> str:
-    """Which earlier run of this name could be resumed, where `folder` is new only because nobody gave one."""
+    """Which earlier run of this name could be resumed, where `folder` is new only because none was given."""
     if folder.absolute() not in _new_by_time:
         return ""
     others = {path.parent.parent for path in folder.parent.glob("*/checkpoints/*.ckpt")} - {folder}
@@ -92,7 +92,7 @@ def _arrived() -> OwnFolder:
 
 @contextmanager
 def _in_one_line(option: str) -> Iterator[None]:
-    """Leave with the message of an error; Hydra would warn of what a callback raises and go on."""
+    """Exit with the message of an error; Hydra would log what a callback raises as a warning and continue."""
     try:
         yield
     except BlockingIOError as error:

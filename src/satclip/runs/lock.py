@@ -33,7 +33,7 @@ def claim(folder: Path) -> None:
     the parent process holds, its child may use.
 
     Raises:
-        BlockingIOError: another process works there; says which, and what to do.
+        BlockingIOError: another process is running there; names it, and says what to do.
         OSError: the folder cannot be written.
     """
     target = folder.absolute() / NAME
@@ -53,7 +53,7 @@ def claim(folder: Path) -> None:
 
 
 def release(folder: Path) -> None:
-    """Give `folder` back; nothing happens where it is not held, or where another has taken it for stale since."""
+    """Release `folder`; a no-op where it is not held, or where another process has replaced it as stale."""
     target = folder.absolute() / NAME
     if target in _held and _read(target).get("token") == _held.pop(target):
         target.unlink(missing_ok=True)
@@ -62,9 +62,9 @@ def release(folder: Path) -> None:
 def _seize(target: Path) -> Claim | None:
     """Make `target` a claim of this process, in the place of a stale one; or say who holds it.
 
-    Who finds a stale claim may be one of several, and slow: between his look and his deed another may have put a claim
-    of his own there. So the right to remove one particular claim is a file as well, named by that claim's token, and
-    taken in the same manner. Whoever holds it is alone, and looks once more before he removes anything.
+    Several processes may find the same stale claim: between the check and the removal another may have written a claim
+    of its own. So the right to remove one particular claim is a lock file as well, named by that claim's token and
+    taken in the same way. Its holder is the only one, and checks once more before it removes anything.
     """
     while not _create(target):
         owner = _read(target)
@@ -113,7 +113,9 @@ def _create_in_place(target: Path, content: str) -> bool:
 def _warn_once(folder: Path, error: OSError) -> None:
     if not _warned:
         _warned.append(folder)
-        log.warning("no hard links in %s (%s): the folder is locked by a plain file, which is less sure", folder, error)
+        log.warning(
+            "no hard links in %s (%s): the folder is locked by a plain file, which is less reliable", folder, error
+        )
 
 
 def _read(target: Path) -> Claim:
@@ -139,7 +141,7 @@ def _silence(target: Path) -> float:
 
 
 def _works(owner: Claim, silence: float) -> bool:
-    """Whether the process that claimed a folder still works there."""
+    """Whether the process that claimed a folder is still running."""
     if not owner or (silence > DEAD and owner["host"] != HOST):
         return False
     if owner["host"] == HOST:

@@ -137,7 +137,7 @@ def trainer_of(options: DictConfig, callbacks: list[L.Callback], loggers: list[L
     """The trainer with these callbacks, less those that its options switch off.
 
     Lightning refuses a bar or a keeper of checkpoints beside the option that says there is none, adds its own where
-    there is neither, and logs a profile where nobody sees it: it goes to the run's folder.
+    there is neither, and writes a profile to no file: it goes to the run's folder.
     """
     if options.get("enable_progress_bar") is False:
         callbacks = [each for each in callbacks if not isinstance(each, ProgressBar)]
@@ -155,7 +155,7 @@ def trainer_of(options: DictConfig, callbacks: list[L.Callback], loggers: list[L
 
 
 def quieten() -> None:
-    """Let Lightning speak only when something is wrong, and then once: it brings a handler beside Hydra's."""
+    """Log only Lightning's warnings, and each once: Lightning adds a handler beside Hydra's."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
@@ -180,7 +180,7 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in FULL:
         return f"{error}; make room and resume with ckpt_path=auto: the checkpoints saved so far are whole"
     if isinstance(error, RuntimeError) and any(sign in str(error) for sign in DEAD_PEER):
-        return "another rank of this run has died; its last words are above or in its log. ckpt_path=auto resumes"
+        return "another rank of this run has failed: its error is above or in its log; resume with ckpt_path=auto"
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
         return f"out of memory ({str(error).partition(chr(10))[0]}); a smaller dataset.batch_size or model needs less"
     if isinstance(error, MisconfigurationException):

@@ -32,7 +32,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             try:
                 torch.save(checkpoint, file)
             except RuntimeError as error:
-                # torch, which cannot end its archive then, complains of positions instead of the disk.
+                # torch then fails to close its archive and reports positions instead of the full disk.
                 if isinstance(error.__context__, OSError):
                     raise error.__context__ from None
                 raise

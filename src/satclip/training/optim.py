@@ -66,12 +66,12 @@ def with_new_options(
 
     Args:
         saved: the state.
-        then: names of the parameters that it numbers; None where nobody noted them, which takes the same groups.
+        then: names of the parameters that it numbers; None where they were not recorded, which needs the same groups.
         optimizer: has the options.
         now: names of its parameters.
 
     Raises:
-        ValueError: nobody noted the names, and the groups are others.
+        ValueError: the names were not recorded, and the groups differ.
     """
     fresh = optimizer.state_dict()
     if then is None and list(map(_size, saved["param_groups"])) != list(map(_size, fresh["param_groups"])):

@@ -52,7 +52,7 @@ is refused with its line.""",
     type=click.Choice(["stop", "nan", "drop"]),
     default="stop",
     show_default=True,
-    help="Rows that are no place: stop and list them, embed them as NaN, or leave them out.",
+    help="Rows with invalid coordinates: stop and list them, embed them as NaN, or skip them.",
 )
 @click.option(
     "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where the work runs."
@@ -118,9 +118,9 @@ def embed(
     _write(pieces, table, output, rows=rows, width=encoder.embedding_dim, dtype=dtype)
     click.echo(f"{rows:,} places, {encoder.embedding_dim} numbers each: {click.format_filename(output)}", err=True)
     if seen.bad:
-        fate = "left out" if bad == "drop" else "embedded as NaN"
+        fate = "skipped" if bad == "drop" else "embedded as NaN"
         hint = f" ({seen.remedy})" if seen.swapped or seen.projected else ""
-        click.echo(f"{seen.bad:,} rows that are no place were {fate}{hint}", err=True)
+        click.echo(f"{seen.bad:,} rows with invalid coordinates were {fate}{hint}", err=True)
 
 
 def _write(pieces: "Iterator[Piece]", table: "Places", output: Path, **shape: Any) -> None:

@@ -1,4 +1,4 @@
-"""`satclip resume`: a run goes on in its folder."""
+"""`satclip resume`: resume a run in its folder."""
 
 import os
 import shlex

@@ -142,13 +142,13 @@ class ZarrGrid:
         )
 
     def write(self, rows: slice, columns: slice, values: NDArray[Any]) -> None:
-        """Write whole chunks, to the end: zarr's threads do not hear of a signal, and would write on."""
+        """Write whole chunks with signals deferred: zarr's threads would keep writing after an interrupt."""
         with held():
             self._embedding[rows, columns] = values
 
 
 def _read_back(path: Path) -> None:
-    """Read every tile once: GDAL says nothing of a disk that is full when it comes to the last ones.
+    """Read every tile back: GDAL reports no error where the disk fills up while it flushes the last ones.
 
     Raises:
         OSError: a tile is not whole.
@@ -164,7 +164,7 @@ def _read_back(path: Path) -> None:
 
 
 def _remove(folder: Path, attempts: int = 100) -> None:
-    """Remove a folder that threads may still write to: until it is gone and stays so."""
+    """Remove a folder that threads may still be writing to; retry until it stays removed."""
     gone = 0
     while attempts and gone < 3:
         shutil.rmtree(folder, ignore_errors=True)

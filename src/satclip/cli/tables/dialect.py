@@ -55,7 +55,7 @@ def find_layout(path: Path, lon: str | None, lat: str | None, *, block_bytes: in
     headers = [header for mark in marks if (header := _header(body, mark)) is not None]
     if not headers:
         raise BrokenTableError(
-            f"{path.name}: line 1: the header has a quote that does not end, or goes on behind it; {REMEDY}"
+            f"{path.name}: line 1: the header has an unclosed quote, or text behind a closing one; {REMEDY}"
         )
     header, columns = _choose(path, headers, lon, lat)
     skip = 2 if said else 1

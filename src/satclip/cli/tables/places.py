@@ -25,7 +25,7 @@ class Lines(NamedTuple):
 class Places(Protocol):
     """A table read in pieces, as often as asked for, never as a whole.
 
-    A coordinate that is missing or is no number comes as NaN. Degrees are longitude, latitude.
+    A coordinate that is missing or not a number comes as NaN. Degrees are longitude, latitude.
     """
 
     @property

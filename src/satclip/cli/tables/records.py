@@ -1,7 +1,7 @@
 """Where the rows of a delimited text lie, found in blocks and without a loop over bytes.
 
 A value begins with a quote or it is not quoted; inside quotes a quote is doubled (RFC 4180). A quote that does
-neither open nor close a value is text, as it is to Python's csv and to pandas; a value that goes on behind its closing
+neither open nor close a value is text, as it is to Python's csv and to pandas; text behind a closing
 quote is an error, because that is what rows swallowed by a stray quote look like.
 """
 
@@ -132,7 +132,7 @@ def _split(data: bytes, dialect: Dialect, *, final: bool) -> tuple[Records, int]
     breaks = outside(np.flatnonzero((text == _LF) | (text == _CR)), quotes)
     after = text[np.minimum(breaks + 1, len(text) - 1)]
     last = breaks == len(text) - 1
-    # A CR before a LF ends no line of its own; at the end of a block nobody knows yet.
+    # A CR before a LF ends no line of its own; at the end of a block that is not known yet.
     breaks = breaks[(text[breaks] == _LF) | np.where(last, final, after != _LF)]
     starts = np.concatenate(([0], breaks + 1))[:-1]
     ends = breaks - ((breaks > starts) & (text[breaks] == _LF) & (text[breaks - 1] == _CR))
@@ -187,9 +187,7 @@ def _quotes_one_by_one(
         elif closes:
             quoted = False
         else:
-            raise _FlawError(
-                position, "a value goes on behind its closing quote: a quote that is not doubled, or stands alone"
-            )
+            raise _FlawError(position, "text behind a closing quote: a quote that is not doubled, or a stray one")
         found.append(position)
     return np.array(found, np.int64)
 

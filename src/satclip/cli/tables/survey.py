@@ -1,4 +1,4 @@
-"""A first look through a table: how many rows, and which are no places."""
+"""A first pass over a table: how many rows, and which have invalid coordinates."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _LIMITS = ((-180, 360), (-90, 90))
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that is no place: its number (the first row is 1), longitude and latitude as read, and what is wrong."""
+    """A row with invalid coordinates: its number (from 1), longitude and latitude as read, and what is wrong."""
 
     row: int
     lon: float

@@ -1,4 +1,4 @@
-"""The count of what could not be used: never a silent drop, and an end when it is too much."""
+"""Counts bad patches: each kind is logged, none is dropped silently, and too many stop the run."""
 
 import json
 import logging
@@ -36,11 +36,11 @@ class BadPatches:
     def __init__(self, limit: float, total: int) -> None:
         self.limit, self.total = limit, total
         self._found: dict[str, tuple[str, str]] = {}
-        self._own: list[BadPatch] = []  # what the other processes have not been told
+        self._own: list[BadPatch] = []  # not yet sent to the other processes
         self._summed_up = 0
 
     def add(self, complaints: Iterable[BadPatch]) -> None:
-        """Take note of some more; a patch that comes again counts once.
+        """Add bad patches; one that comes again counts once.
 
         Raises:
             ValueError: more than `limit` of the patches are bad; lists them.
@@ -57,7 +57,7 @@ class BadPatches:
         self._check()
 
     def share(self, device: torch.device) -> None:
-        """Let every process know what the others have found, and sum it up in the log; all call it at the same batch.
+        """Exchange the bad patches of all processes and log the sum; all call it at the same batch.
 
         Raises:
             ValueError: as `add`, in all of them.

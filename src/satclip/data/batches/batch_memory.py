@@ -1,9 +1,14 @@
-"""Memory for batches, used again as soon as nobody holds the batch that lay there.
+"""Batch buffers that are reused as soon as the batch in them is released.
 
-To touch new memory for the first time takes as long as to fill it, and in shared memory several times as long. Shared
-memory may be small: a container has 64 MB of it unless told otherwise, and whoever writes beyond that is killed (bus
-error). A worker takes none unless there is room for every other one that could be about to write as well; a batch
-without shared memory goes through a pipe.
+The first touch of new memory takes as long as filling it, in shared memory several times as long. Shared memory may be
+small: a container has 64 MB by default, and a process that writes beyond is killed (SIGBUS). A worker allocates a
+shared buffer only where there is room for every other process that may be about to write; otherwise the batch goes
+through a pipe.
+
+    worker    _Worker.take: busy[i] = True    ->  batch in buffer i, SharedBuffers.mark adds "memory": i
+    trainer   SharedBuffers.watch(batch)      ->  finalizer on its images
+    trainer   images released, or copied      ->  busy[i] = False: the worker may reuse buffer i
+    trainer   iteration ended early           ->  SharedBuffers.reclaim frees what is not held
 """
 
 import logging
@@ -20,8 +25,8 @@ from torch.utils.data import get_worker_info
 
 from satclip import ranks
 
-SPARE = 4  # pieces that wait in this process: of two batches, raw and finished
-# Of a worker: two that it was asked for, two that Lightning holds, two that an iteration that was broken off has lost.
+SPARE = 4  # spare buffers of this process: of two batches, raw and finished
+# Of a worker: two prefetched, two held by Lightning, two lost by an iteration that ended early.
 PIECES = 6
 SHARED = "/dev/shm"  # where Linux keeps shared memory
 log = logging.getLogger(__name__)
@@ -41,7 +46,7 @@ def batch_memory(shape: tuple[int, ...], dtype: DTypeLike) -> Tensor:
 
 
 def _take(count: int) -> NDArray[np.uint8]:
-    """A spare piece of so many bytes, or a new one."""
+    """A spare buffer of so many bytes, or a new one."""
     for key in reversed(list(_spare)):
         memory = _spare.get(key)
         # Another thread, or the finalizer of another tensor, may have been quicker.
@@ -51,14 +56,14 @@ def _take(count: int) -> NDArray[np.uint8]:
 
 
 def _give_back(memory: NDArray[np.uint8]) -> None:
-    """Keep a piece, and let go what has waited longest."""
+    """Keep a buffer as spare, and free the oldest beyond `SPARE`."""
     _spare[id(memory)] = memory
     for key in list(_spare)[:-SPARE]:
         _spare.pop(key, None)
 
 
 class _Worker:
-    """The pieces of shared memory of a worker process. It marks one as busy; `SharedBuffers` clears the mark."""
+    """The shared buffers of a worker process. It marks one as busy; `SharedBuffers` clears the mark."""
 
     def __init__(self) -> None:
         self.busy = torch.ones(PIECES, dtype=torch.bool)
@@ -66,7 +71,7 @@ class _Worker:
         self.crowd = 1  # processes that may be about to write
 
     def take(self, count: int) -> Any:
-        """A storage of so many bytes that nobody uses; one that will not be used again where all pieces are busy.
+        """A free storage of so many bytes; one that is not reused where all buffers are busy.
 
         None where shared memory has no room for it.
         """
@@ -84,7 +89,7 @@ class _Worker:
         return self.pieces[number]
 
     def number(self, storage: Any) -> int | None:
-        """Which piece this is; None for one that will not be used again."""
+        """The number of a buffer; None for one that is not reused."""
         for number, piece in enumerate(self.pieces):
             if piece is not None and piece.data_ptr() == storage.data_ptr():
                 return number
@@ -104,7 +109,7 @@ def shared_room() -> float:
 
 
 class SharedBuffers:
-    """Tells the workers of a loader which batches the training process has let go of.
+    """Tells the workers of a loader which buffers the training process has released.
 
     Args:
         workers: how many there are.
@@ -124,7 +129,7 @@ class SharedBuffers:
         _worker.busy = self.busy[worker * PIECES : (worker + 1) * PIECES]
 
     def mark(self, batch: Batch) -> Batch:
-        """In a worker: note in the batch where its images lie."""
+        """In a worker: add the number of the buffer that holds the images."""
         info = get_worker_info()
         if info is None:
             return batch
@@ -136,7 +141,7 @@ class SharedBuffers:
         return batch if number is None else {**batch, "memory": info.id * PIECES + number}
 
     def watch(self, batch: Batch, *, copied: bool) -> Batch:
-        """In the training process: the batch, whose memory is free as soon as nobody holds its images.
+        """In the training process: the batch, whose buffer is free as soon as its images are released.
 
         `copied` says that they do not lie in shared memory any more.
         """
@@ -169,7 +174,7 @@ class SharedBuffers:
         self._told = True
 
     def reclaim(self) -> None:
-        """Free what an iteration that was broken off has left on its way; to be called before the next one."""
+        """Free the buffers that an iteration left in flight when it ended early; call it before the next one."""
         for place in range(len(self.busy)):
             if place not in self._held:
                 self.busy[place] = False

@@ -69,12 +69,12 @@ class Loader(DataLoader[Batch]):
         )
 
     def __iter__(self) -> Any:
-        """One batch after another, in memory that is used again when nobody holds a batch any more."""
+        """One batch after another, in buffers that are reused once a batch is released."""
         self.returns.reclaim()
         return map(partial(self.returns.watch, copied=self.pin_memory), super().__iter__())
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: where to resume is kept by the datamodule."""
+        """Nothing: the datamodule keeps the position to resume from."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

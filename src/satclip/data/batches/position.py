@@ -1,4 +1,4 @@
-"""Where a training resumes within the data, and whether it can."""
+"""Where a training resumes within the data, and whether it can: the order must be the same."""
 
 import logging
 from collections.abc import Mapping

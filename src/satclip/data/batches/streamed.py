@@ -46,7 +46,7 @@ class Stream(IterableDataset[Batch]):
 
     Args:
         urls: addresses of shards.
-        index: names and places of the patches; others are passed over.
+        index: names and places of the patches; others are skipped.
         rows: those of its rows that belong to this part of the data.
         form: what a patch looks like.
         plan: batch size, seed and process.
@@ -72,7 +72,7 @@ class Stream(IterableDataset[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info is not None else (0, 1)
-        if self._running is None or not self.shuffle:  # in training, a worker that persists goes on where it was
+        if self._running is None or not self.shuffle:  # in training, a persistent worker continues its pass
             self._running = self._samples(self.plan.rank * workers + worker)
         mine = part(self.batches, workers, worker)
         for _ in range(mine.stop - mine.start):
@@ -179,7 +179,7 @@ class StreamedPatches:
     form: PatchFormat
     train_rows: Tensor
     val_rows: Tensor
-    left_out: dict[str, int]  # by the buffer; what is bad nobody knows before the stream has been through
+    left_out: dict[str, int]  # by the buffer; bad patches are only found by reading the stream
     division: Division
 
     @property
@@ -193,7 +193,7 @@ class StreamedPatches:
         return self.index.lonlat
 
     def train_loader(self, plan: Plan) -> Loader:
-        """Mixed batches without regard to what came before."""
+        """Shuffled batches; a stream begins a new pass and cannot resume in mid-epoch."""
         check_batch_size(plan.batch_size, len(self.train_rows), plan.world_size)
         if plan.start[1]:
             log.warning("a stream cannot resume in the middle of an epoch: it begins another pass")
@@ -206,7 +206,7 @@ class StreamedPatches:
         return Loader(stream, None, min(plan.workers, len(stream)))
 
     def sample(self, count: int, seed: int) -> Batch:
-        """The first `count` validation samples; `seed` has no say in a stream."""
+        """The first `count` validation samples; a stream ignores `seed`."""
         plan = Plan(batch_size=min(count, len(self.val_rows)), seed=seed, window=1, workers=0)
         return next(iter(Stream(self.urls, self.index, self.val_rows, self.form, plan, shuffle=False)))
 
@@ -220,7 +220,7 @@ def collect_stream(urls: Sequence[str], index: Index, *, bands: Bands, split: Sp
     """
     log.warning(
         "streaming without a local cache: the order depends on the number of processes and workers, an epoch may "
-        "repeat patches and leave others out, and a restart does not repeat it; dataset.cache_gib=50 mends all of that"
+        "repeat patches and leave others out, and a restart does not repeat it; dataset.cache_gib=50 avoids all of this"
     )
     first = [patch for patch, _ in zip(patches_of(urls[0]), range(3), strict=False)]
     form = form_of(

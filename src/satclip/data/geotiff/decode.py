@@ -25,7 +25,7 @@ from satclip.data.geotiff.pixels import (
 from satclip.data.geotiff.zstd_strips import find_strips, read_strips
 
 GEO_KEYS, HIDDEN = 34735, 34734  # the tag of the coordinate system, and a free number beside it
-# S2-100K's own loader leaves out files under 10 kB: those that are nearly nothing but no-data.
+# S2-100K's own loader leaves out files under 10 kB: those that are nearly all nodata.
 LEAST_HELD = 0.05
 _IN_MEMORY = re.compile(r"'?(/vsimem/)?[-0-9a-f/]{36,}(\.tif)?'?[,:]? *")
 
@@ -46,7 +46,7 @@ def decode(
     out: Array | None = None,
     least: int | None = None,
 ) -> Array:
-    """The pixels of a GeoTIFF, [bands, H, W], of one of `DTYPES`; 0 where it says that there is no data.
+    """The pixels of a GeoTIFF, [bands, H, W], of one of `DTYPES`; 0 for nodata.
 
     Args:
         data: the file.
@@ -99,7 +99,7 @@ def decode(
     if held < 0.5:  # rare, and worth a closer look
         held = share_held(pixels, None)
     if held < LEAST_HELD:
-        raise BadPatchError("empty", f"{1 - held:.0%} of the pixels are zero or no-data")
+        raise BadPatchError("empty", f"{1 - held:.0%} of the pixels are zero or nodata")
     return pixels if out is None or fills is not None else fitted(pixels, out)
 
 
@@ -109,7 +109,7 @@ def plainly(error: Exception) -> str:
 
 
 def share_held(pixels: Array, nothing: float | None, across: int = 32) -> float:
-    """The share of pixels that are not zero (nor no-data) in every band, of some `across` x `across` spread evenly."""
+    """The share of pixels that are not zero (nor nodata) in every band, of some `across` x `across` spread evenly."""
     step = max(1, min(pixels.shape[1:]) // across)
     held: NDArray[np.bool_] | None = None
     for band in pixels[::-1]:  # the last one read still lies in the processor's cache, and is mostly enough

@@ -70,7 +70,7 @@ def check_scales(source: Any, bands: int) -> None:
 
 
 def read_pixels(source: Any, bands: int, read: Sequence[int], out: Array | None = None) -> Array:
-    """The bands at positions `read` of an open file, [K, H, W]; 0 where its mask or alpha says that there is nothing.
+    """The bands at positions `read` of an open file, [K, H, W]; 0 where its mask or alpha marks nodata.
 
     `bands` is how many measurements it holds, see `band_count`.
     """

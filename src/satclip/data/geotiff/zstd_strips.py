@@ -37,7 +37,7 @@ class Strips:
         dtype: uint8 or uint16.
         offsets, sizes: bytes from the start of the file, and of the compressed strip, of each band.
         differences: whether the rows hold differences.
-        nothing: the value that means no data.
+        nothing: the nodata value.
     """
 
     shape: tuple[int, int]
@@ -51,7 +51,7 @@ class Strips:
 def find_strips(data: bytes) -> Strips | None:
     """Read a file's directory; None if it has another form, or what decodes it is not installed.
 
-    Nothing in a file is believed: what does not fit goes to GDAL, which knows what to say of it.
+    Nothing in a file is trusted: what does not fit goes to GDAL, which reports what is wrong.
 
     Raises:
         struct.error: it is cut short.

@@ -78,7 +78,7 @@ def _examined(data: bytes, bands: int) -> Facts:
 
 
 def _reachable(root: Path, report: Report) -> Source:
-    """The patches that can be found; shards that cannot be read are told of and passed over."""
+    """The patches that can be found; shards that cannot be read are reported and skipped."""
     paths = tars_in(root)
     if not paths:
         if not has_patches(root / "images"):

@@ -188,7 +188,7 @@ def _begin(part: Path, plan: dict[str, Any]) -> None:
     begun = json.loads((part / PLAN).read_text())
     if begun != plan:
         changed = [name for name in plan if begun.get(name) != plan[name]]
-        raise ValueError(f"{part} was begun with another {', '.join(changed)}; remove it, or go on as it was begun")
+        raise ValueError(f"{part} was begun with another {', '.join(changed)}; remove it, or resume with those it had")
 
 
 def _division(rows: Tensor, held_out: Tensor, folder: Path, how: Rewriting) -> Iterator[tuple[Path, list[int]]]:

@@ -1,4 +1,4 @@
-"""Shards that lie elsewhere: kept in a bounded local cache that is filled a window ahead of the training."""
+"""Remote shards: kept in a bounded local cache, prefetched one shuffle window ahead of the training."""
 
 import logging
 import math
@@ -24,14 +24,14 @@ from satclip.data.sources.web import THREADS
 from satclip.files import clear_leftovers, locked
 
 log = logging.getLogger(__name__)
-DOWNLOADS = 4  # shards that are fetched ahead at a time
+DOWNLOADS = 4  # shards that are prefetched at a time
 
 
 class CachedShards(Shards):
     """Shards at addresses, fetched to `folder` when they are needed, the least recently used removed again.
 
-    Whoever needs a shard first fetches it, in whatever process, while the others wait; what was fetched ahead of time
-    is there already. Every node fetches every shard of an epoch, as each of its batches mixes many of them.
+    The first process that needs a shard fetches it while the others wait, unless it was prefetched. Every node fetches
+    every shard of an epoch, as each of its batches mixes many of them.
 
     Args:
         urls: where the shards are: http(s), s3, gs, or a `Command`.
@@ -39,7 +39,7 @@ class CachedShards(Shards):
         gibibytes: how large it may grow.
         window: how many shards are mixed with each other; twice as many must fit.
         keys: what the content of each is known by; by default its address, and what the server tells of its version.
-        renew: ask the servers whether what is kept of their shards is still what they have.
+        renew: ask the servers whether a cached shard is stale.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class CachedShards(Shards):
         largest = sum(sorted(self.ends)[-2 * window :])
         if self.limit < largest:
             raise ValueError(
-                f"dataset.cache_gib={gibibytes:g} cannot hold the shards that are mixed and those that come next; give "
+                f"dataset.cache_gib={gibibytes:g} cannot hold the shuffle window and the prefetched one; give "
                 f"dataset.cache_gib={math.ceil(largest / 2**30)} or less than dataset.shuffle_window={window}"
             )
         self._wanted: queue.SimpleQueue[int] | None = None
@@ -79,7 +79,7 @@ class CachedShards(Shards):
         return blake2b(repr((self.keys, self.marks, self.ends)).encode(), digest_size=16).hexdigest()
 
     def prefetch(self, rows: Sequence[int]) -> None:
-        """Begin to fetch the shards of these rows in the background."""
+        """Prefetch the shards of these rows in the background."""
         if self._wanted is None:
             self._wanted = queue.SimpleQueue()
             for _ in range(DOWNLOADS):
@@ -95,8 +95,8 @@ class CachedShards(Shards):
             shard = wanted.get()
             try:
                 self._at_hand(shard)
-            except (OSError, ValueError) as error:  # whoever needs the shard tries again and fails loudly
-                log.info("not fetched ahead: %s", error)
+            except (OSError, ValueError) as error:  # the process that needs the shard tries again and raises
+                log.info("not prefetched: %s", error)
             self._pending.discard(shard)
 
     def _at_hand(self, shard: int) -> Path:
@@ -134,7 +134,7 @@ class CachedShards(Shards):
 
 
 class LookAhead(Sampler[list[int]]):
-    """Batches as they come, their shards asked for `depth` batches before their turn."""
+    """Batches in their order, their shards prefetched `depth` batches ahead."""
 
     def __init__(self, batches: Sampler[list[int]], source: CachedShards, depth: int) -> None:
         self.batches, self.source, self.depth = batches, source, depth

@@ -138,7 +138,7 @@ def check_file_name(name: str) -> str:
 
 
 def require_hub() -> None:
-    """Make sure that the hub answers; its own client goes on trying for half a minute.
+    """Make sure that the hub answers; its own client retries for half a minute.
 
     Raises:
         OSError: it does not.

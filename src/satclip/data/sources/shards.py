@@ -83,7 +83,7 @@ def tars_in(root: Path) -> list[Path]:
 
 
 class _Opened:
-    """A file descriptor, closed when nobody holds it any more."""
+    """A file descriptor, closed when its last user releases it."""
 
     def __init__(self, path: Path) -> None:
         self.descriptor = os.open(path, os.O_RDONLY)

@@ -9,7 +9,7 @@ from typing import IO, Any
 from satclip.data.sources.names import is_patch, patch_name, stem
 
 INDEX_SUFFIX = ".index.json"
-VERSION = 2  # of the index: 1 dropped folders from the names, and passed over .TIF
+VERSION = 2  # of the index: 1 dropped folders from the names, and skipped .TIF
 BLOCK = 512  # bytes of a tar's header
 MOST_BYTES = 1 << 30  # of one patch; what claims to be larger is none
 MOST_PLACE = 1 << 16  # bytes of a place's JSON

@@ -11,7 +11,7 @@ Figures = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Overlap:
-    """How far footprints lie upon each other.
+    """How much footprints overlap.
 
     Attributes:
         any: for each patch the largest share of a footprint (the smaller of two) that it has in common with another.

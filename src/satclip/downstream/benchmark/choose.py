@@ -58,7 +58,7 @@ def by_name(names: Sequence[str], root: Root = DEFAULT_ROOT, *, seed: int = 0) -
 
 
 def load(tasks: Iterable[tuple[str, Task]]) -> Chosen:
-    """Load tasks, each called by this name where it is missing; the others go on.
+    """Load tasks, each called by this name where it is missing; the others continue.
 
     Raises:
         ValueError: when a file is not as it should be.

@@ -18,7 +18,7 @@ from satclip.location.encoder import LocationEncoder
 
 LEARNING_RATES = (1e-3, 1e-4)
 BATCH, CHECKED_EVERY, PATIENCE = 128, 20, 5
-TRIED = 80  # steps after which the better learning rate goes on alone
+TRIED = 80  # steps after which the better learning rate continues alone
 MOST_CHECKED = 1000  # rows of the held-out part that a check looks at
 SHARE_HELD_OUT = 0.2
 

@@ -2,7 +2,7 @@
 
 
 class TaskDataMissing(LookupError):
-    """The labels of a task are not at hand; other tasks go on.
+    """The labels of a task are not at hand; other tasks continue.
 
     Attributes:
         task: its name.

@@ -107,7 +107,7 @@ def _said_of(part: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Lightning speaks of devices when a trainer is made, and will again when the real one is."""
+    """Silence what Lightning logs of devices: it logs it again when the real trainer is made."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     before = [logger.level for logger in loggers]
     for logger in loggers:

@@ -1,6 +1,6 @@
 """Every way in which a config can fail to compose ends in one line that names the option.
 
-Hydra composes in one place, whoever asks: a single run, each job of a sweep by any sweeper, `--cfg`, a notebook.
+Hydra composes in one place for every caller: a single run, each job of a sweep by any sweeper, `--cfg`, a notebook.
 """
 
 import difflib

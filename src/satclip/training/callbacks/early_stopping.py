@@ -30,5 +30,5 @@ class EarlyStop(EarlyStopping):
         trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """How long it has waited, and for what to be beaten; the patience is that of now."""
+        """Restore wait count and best score; `patience` is the option given now."""
         super().load_state_dict({**state_dict, "patience": self.patience})

@@ -21,7 +21,7 @@ ADVICE = (
 class FiniteLoss(L.Callback):
     """Stops where a loss of the training or the validation, or a weight that is to be saved, is NaN or infinite.
 
-    A GPU is asked one step late, about a step that it has finished, so that it never waits.
+    On a GPU a loss is read one step late, when its step has finished, so that nothing waits for the device.
 
     Args:
         folder: takes `nan_batch.json`: epoch, batch and step, and of each sample its id, name, longitude and latitude.
@@ -90,7 +90,7 @@ class FiniteLoss(L.Callback):
             )
 
     def _note(self, trainer: L.Trainer, what: str, loss: Tensor, batch: Mapping[str, Tensor], number: int) -> None:
-        """Put a loss by, to be looked at when the device has certainly computed it."""
+        """Keep a loss, to be read one step later, when the device has computed it."""
         where = {"what": what, "epoch": trainer.current_epoch, "batch": number, "step": trainer.global_step}
         before, self._pending = (
             self._pending,

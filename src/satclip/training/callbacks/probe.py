@@ -31,7 +31,7 @@ class Probe(L.Callback):
     """Every N epochs, with the validation: `probe/<task>/r2` or `probe/<task>/accuracy`, for logs and checkpoints.
 
     The test places are those of the cells that the data set holds out for validation (their imagery is not trained on
-    under split=block), the labels lie in the other cells. The contrastive loss goes on improving after the usefulness
+    under split=block), the labels lie in the other cells. The contrastive loss keeps improving after the usefulness
     of an encoder has peaked, so `callbacks.checkpoint.monitor=probe/elevation/r2` with `mode: max` may keep a better
     one. A figure that has chosen a checkpoint is no longer a fair test of it: `satclip evaluate` draws other cells.
 

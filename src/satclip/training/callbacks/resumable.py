@@ -1,4 +1,4 @@
-"""The checkpoint that a run resumes from: written now and then, at the end of every epoch, and when the run stops."""
+"""The checkpoint that a run resumes from: written every so many steps, after every epoch, and when the run stops."""
 
 import logging
 import os
@@ -27,16 +27,16 @@ class Stopped(SystemExit):
 class Resumable(Checkpoint):
     """Writes `last.ckpt`, from which a run resumes bit for bit.
 
-    A signal to stop is obeyed at the end of the optimiser step (or of the validation batch) that it comes in: every
+    A signal to stop is handled at the end of the optimiser step (or of the validation batch) that it comes in: every
     rank saves at the same step, whichever was told, and rank 0 exits with 128 + signal. Other ranks exit with 0, so
-    that none is taken for crashed. A second signal stops at once. Lightning's own handlers, which speak to the other
-    ranks from within the handler, are replaced, until the training ends.
+    that none is taken for crashed. A second signal stops at once. Lightning's own handlers, which call collectives from
+    within the handler, are replaced until the training ends.
 
     Nothing is saved between two optimiser steps, where gradients are being gathered that no checkpoint holds: whatever
     asks for it there waits for the step. `trainer.max_time` ends the run at the end of a step, too, without the extra
     validation that Lightning would give it. It counts from the start of this process, however often it was resumed.
 
-    What was cut short, a validation or the end of an epoch, is made up for when the run resumes.
+    A validation or an epoch end that was interrupted runs when the run resumes.
 
     Being one of Lightning's `Checkpoint`s it comes after all other callbacks, so that it saves what they have noted.
 
@@ -70,7 +70,7 @@ class Resumable(Checkpoint):
             internals.limit(trainer, max_epochs=-1, max_steps=-1)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Listen for signals; put the loops where the checkpoint was made, and make up for what was cut short.
+        """Listen for signals; set the loops to where the checkpoint was made, and run what was interrupted.
 
         Raises:
             ValueError: more epochs are done than were asked for.
@@ -126,14 +126,14 @@ class Resumable(Checkpoint):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Stop where that was asked for, and no gradients are at hand; the validation is then made up for."""
+        """Stop where that was asked for, unless gradients are accumulating; the validation then runs on resume."""
         fitting = trainer.state.fn is TrainerFn.FITTING and internals.between_steps(trainer)
         if fitting and (asked := self._asked_of_any()) > TIME_IS_UP:
             self._save(trainer)
             self._stop(trainer, asked)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The validation is through; `best.ckpt`, which comes next, is to know."""
+        """Note that the validation is done, before `best.ckpt` is saved."""
         self._validation_due = False
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -159,7 +159,7 @@ class Resumable(Checkpoint):
         self._stop_listening()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Leave signals to whoever had them before."""
+        """Restore the signal handlers that were set before."""
         self._stop_listening()
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Weights & Biases without its surprises: no prompt, no waiting, no crash."""
+"""A Weights & Biases logger that never prompts, blocks or stops the run."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ RUN_ID = "run-id"  # file in the W&B folder
 
 
 class TolerantWandbLogger(WandbLogger):
-    """Lightning's, for which a W&B that fails in mid-run is worth a warning and not the run."""
+    """Lightning's; a W&B that fails in mid-run is logged as a warning, and the run continues."""
 
     _failed = False
 
@@ -69,7 +69,7 @@ def wandb_logger(*, save_dir: str, offline: bool | str = "auto", **options: Any)
         raise ValueError(f"logger.wandb.offline takes auto, true or false, got {offline!r}")
     os.environ.setdefault("WANDB_SILENT", "true")  # its banner would tear the progress bar
     if _mode() == "disabled":
-        log.info("W&B is disabled; the run has nothing of it")
+        log.info("W&B is disabled; nothing is logged to it")
         return None
     reason = _why_offline() if offline == "auto" else "logger.wandb.offline=true" if offline else None
     settings = wandb.Settings() if "WANDB_INIT_TIMEOUT" in os.environ else wandb.Settings(init_timeout=PATIENCE)
@@ -100,7 +100,7 @@ def forget_wandb_run(save_dir: str | Path) -> None:
 
 @contextmanager
 def closing_wandb(loggers: Sequence[Logger]) -> Iterator[None]:
-    """End the W&B run with the block, as finished or as failed; else the next job of a sweep would write on in it."""
+    """End the W&B run with the block, as finished or as failed; else the next job of a sweep would append to it."""
     code = 1
     try:
         yield
