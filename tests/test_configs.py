@@ -19,7 +19,7 @@ SWEEPS = CONF.parent / "sweeps"
 
 def choices(group: str) -> list[str]:
     """The options that a group has as files."""
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml") if not path.stem.startswith("_"))
 
 
 def compose(*overrides: str) -> DictConfig:

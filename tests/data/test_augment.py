@@ -178,3 +178,10 @@ def test_turns_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     """The compiled loop smooths rows first whichever way up they are, and would round differently."""
     monkeypatch.setattr(augment, "_kernel", lambda: pytest.fail("the compiled loop knows no turns"))
     images(plain(6, rotate=True), numbered())
+
+
+@pytest.mark.parametrize("sigma", [(2.0, 0.1), (0.0, 1.0), (-1.0, 1.0), (0.1, float("inf")), (float("nan"), 1.0)])
+def test_bounds_of_the_blur_that_are_reversed_or_no_widths_are_refused(sigma: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match=r"dataset.blur_sigma takes \[low, high\] with 0 < low <= high"):
+        plain(4, blur_sigma=sigma)
+    assert plain(4, blur_sigma=(1.0, 1.0)).blur_sigma == (1.0, 1.0)

@@ -49,6 +49,21 @@ def test_a_sweep_tells_its_jobs_of_another_folder(tmp_path: Path) -> None:
     lock.release(folder)
 
 
+@pytest.mark.parametrize("mode", ["run", "sweep"])
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../b", ".."])
+def test_a_name_that_leads_out_of_outputs_is_refused_before_a_folder_is_made(
+    name: str, mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    config = OmegaConf.create(
+        {"name": name, "hydra": {mode: {"dir": f"outputs/{name}/10-00-00"}, "overrides": {"hydra": []}}}
+    )
+    with pytest.raises(ValueError, match=r"leads out of outputs/NAME; give a name without \.\."):
+        folders._choose(config, mode)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["here"]
+
+
 def test_a_folder_that_was_given_is_the_one(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     assert folders._choose(config_of(f"{tmp_path}/mine"), "run") == tmp_path / "mine"  # type: ignore[arg-type]

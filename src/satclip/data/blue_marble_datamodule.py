@@ -7,6 +7,19 @@ from satclip.data.datamodule import S2DataModule
 from satclip.data.geotiff.bands import RGB
 from satclip.data.prepare.blue_marble import Recipe, write_blue_marble
 
+# Where the defaults of the main job's data differ from those of Sentinel-2's.
+DEFAULTS: dict[str, Any] = {
+    "bands": RGB,
+    "file_bands": RGB,
+    "scale": 255.0,
+    "image_size": 32,
+    "num_workers": 0,
+    "keep_in_memory": True,
+    "flips": False,
+    "blur_sigma": None,
+    "jitter_degrees": 0.0,
+}
+
 
 class BlueMarbleDataModule(S2DataModule):
     """Patches of NASA's Blue Marble, written under `root` when they are first asked for.
@@ -16,7 +29,7 @@ class BlueMarbleDataModule(S2DataModule):
         places: patches to cut.
         patch_size: pixels of a patch.
         kilometres_per_pixel: ground that a pixel covers.
-        options: as for `S2DataModule`.
+        options: as for `S2DataModule`, with the defaults above.
 
     Raises:
         ValueError: patches are smaller than their crops, which would be found when they have been written.
@@ -27,12 +40,13 @@ class BlueMarbleDataModule(S2DataModule):
         root: str | Path,
         *,
         places: int = 40_000,
-        patch_size: int = 48,
-        kilometres_per_pixel: float = 7.4,
+        patch_size: int = 32,
+        kilometres_per_pixel: float = 12.0,
         **options: Any,
     ) -> None:
-        super().__init__(root, **{"bands": RGB, "file_bands": RGB, "scale": 255.0, "image_size": 32, **options})
-        if (crop := options.get("image_size", 32)) > patch_size:
+        settings = {**DEFAULTS, **options}
+        super().__init__(root, **settings)
+        if (crop := settings["image_size"]) > patch_size:
             raise ValueError(
                 f"dataset.image_size={crop} is more than the {patch_size} pixels of dataset.patch_size; give it as much"
             )

@@ -80,7 +80,7 @@ class S2DataModule(L.LightningDataModule):
         urls: str | Sequence[str] = (),
         hub: str | None = None,
         source: Source | None = None,
-        cache_gib: float = 100.0,
+        cache_gib: float = 120.0,
         flips: bool = True,
         rotate: bool = False,
         blur_sigma: Sequence[float] | None = (0.1, 2.0),

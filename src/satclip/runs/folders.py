@@ -106,6 +106,7 @@ def _in_one_line(option: str) -> Iterator[None]:
 
 def _choose(config: DictConfig, mode: str) -> Path:
     """The folder of this run or sweep, taken; the config is told where it is another than it says."""
+    _refuse_way_out(str(config.get("name", "")))
     node = config.hydra[mode]
     wanted, named = Path(node.dir), OmegaConf.to_container(node, resolve=False)
     of_the_time = OF_THE_TIME.search(str(named["dir"] if isinstance(named, dict) else ""))
@@ -125,6 +126,19 @@ def _choose(config: DictConfig, mode: str) -> Path:
         if mode == "sweep":  # each job is composed anew
             config.hydra.overrides.hydra.append(f'hydra.sweep.dir="{folder}"')
     return folder
+
+
+def _refuse_way_out(name: str) -> None:
+    """Refuse the name of a run that leads out of `outputs/`.
+
+    Raises:
+        ValueError: it is an absolute path, or has `..` in it.
+    """
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ValueError(
+            f"name={name} leads out of outputs/NAME; give a name without .. and a leading slash, "
+            "or hydra.run.dir=FOLDER (hydra.sweep.dir for a sweep) to write elsewhere"
+        )
 
 
 def _new(wanted: Path) -> Path:

@@ -120,7 +120,7 @@ def constant(optimizer: Optimizer, *, total_steps: int | None, warmup: float = 0
 
 
 def cosine(
-    optimizer: Optimizer, *, total_steps: int | None, warmup: float = 0.0, final_fraction: float = 0.0
+    optimizer: Optimizer, *, total_steps: int | None, warmup: float = 0.05, final_fraction: float = 0.0
 ) -> Schedule:
     """A learning rate that rises linearly, then falls along half a cosine to `final_fraction` of its peak.
 

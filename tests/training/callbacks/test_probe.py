@@ -131,7 +131,7 @@ def test_it_is_logged_every_so_many_epochs_and_chooses_the_checkpoint(tmp_path: 
 
 def test_a_training_that_is_probed_is_the_same_training(tmp_path: Path) -> None:
     plain, _ = train(tmp_path / "plain")
-    probed, _ = train(tmp_path / "probed", Probe({"north": Given(north())}, labels=100))
+    probed, _ = train(tmp_path / "probed", Probe({"north": Given(north())}, every_n_epochs=1, labels=100))
     for name, weight in plain.state_dict().items():
         assert torch.equal(weight, probed.state_dict()[name]), name
     assert probed.model.location_encoder.training == plain.model.location_encoder.training

@@ -3,6 +3,7 @@
 Every draw is a function of (seed, epoch, sample id), so it does not depend on batches, processes, workers or restarts.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,9 @@ class Augmentation:
         rotate: turn by a random multiple of 90 degrees.
         blur_sigma: bounds of the standard deviation, in pixels, of a 3x3 Gaussian blur; None for no blur.
         jitter_degrees: places move by up to so many degrees of latitude each way, and as many kilometres east or west.
+
+    Raises:
+        ValueError: the bounds of the blur are not positive, or in the wrong order.
     """
 
     places: Sequence[int]
@@ -44,6 +48,15 @@ class Augmentation:
     rotate: bool = False
     blur_sigma: Sequence[float] | None = (0.1, 2.0)
     jitter_degrees: float = 0.005
+
+    def __post_init__(self) -> None:
+        if self.blur_sigma is not None:
+            low, high = self.blur_sigma
+            if not 0 < low <= high < math.inf:
+                raise ValueError(
+                    f"dataset.blur_sigma takes [low, high] with 0 < low <= high, got {list(self.blur_sigma)}; "
+                    "give [0.1, 2.0], or null for no blur"
+                )
 
     def train(
         self, raw: Tensor, lonlat: Tensor, ids: Tensor, *, seed: int, epoch: int, sizes: Tensor | None = None

@@ -13,11 +13,13 @@ from typing import Any
 import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from satclip.runs.config import base_files
 from satclip.runs.config.hooks import wrap
 
 # What Hydra, OmegaConf and the YAML reader raise on input that they do not expect; deep brackets: RecursionError.
@@ -28,6 +30,7 @@ UNHELPFUL = ("full_key:", "object_type=", "reference_type=", "See https://", "Co
 
 def register(*, training: bool = True) -> None:
     """Have Hydra's loader do so; nothing happens the second time. The jobs of a sweep are checked as trainings."""
+    base_files.register()
     wrap(ConfigLoaderImpl, "load_configuration", _in_one_line)
     if training:
         wrap(ConfigLoaderImpl, "load_sweep_config", _checked)
@@ -73,6 +76,7 @@ def _in_one_line(load: Any) -> Any:
             return composed
 
         try:
+            _refuse_bases(self, overrides)
             return again(overrides)
         except (*RAISED, *ALSO_RAISED) as error:
             told = isinstance(error, ConfigCompositionException) and str(error).startswith("error: ")
@@ -116,12 +120,21 @@ def _message(loader: ConfigLoaderImpl, error: BaseException, overrides: list[str
         if not override.is_sweep_override() and loader.repository.group_exists(override.key_or_group):
             texts = value if isinstance(value, list) else [value]
             if not isinstance(value, dict) and not override.is_delete() and not all(isinstance(x, str) for x in texts):
-                options = ", ".join(loader.get_group_options(override.key_or_group))
-                shown = override.get_value_element_as_str()
-                return f"{override.key_or_group} takes one of {options}, got {shown}; ~{override.key_or_group} drops it"
+                return f"{_options(loader, override)}; ~{override.key_or_group} drops it"
     if isinstance(error.__cause__, OmegaConfBaseException):
         text = f"{text}\n{error.__cause__}"
     return flat(text) or type(error).__name__
+
+
+def _options(loader: ConfigLoaderImpl, override: Override) -> str:
+    options = ", ".join(loader.get_group_options(override.key_or_group))
+    return f"{override.key_or_group} takes one of {options}, got {override.get_value_element_as_str()}"
+
+
+def _refuse_bases(loader: ConfigLoaderImpl, overrides: list[str]) -> None:
+    for override in _parsed(overrides):
+        if loader.repository.group_exists(override.key_or_group) and base_files.chooses_base(override):
+            raise ConfigCompositionException(f"error: {_options(loader, override)}, a base of these")
 
 
 def _unknown(key: str, cause: BaseException, overrides: list[str], again: Any) -> str:
@@ -138,7 +151,7 @@ def _unknown(key: str, cause: BaseException, overrides: list[str], again: Any) -
     return f"there is no option {key} ({str(cause).splitlines()[0]}){guess}{added}"
 
 
-def _parsed(overrides: list[str]) -> list[Any]:
+def _parsed(overrides: list[str]) -> list[Override]:
     try:
         return OverridesParser.create().parse_overrides(overrides)
     except HydraException:

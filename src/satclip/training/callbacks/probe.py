@@ -52,7 +52,7 @@ class Probe(L.Callback):
     def __init__(
         self,
         tasks: Mapping[str, Task],
-        every_n_epochs: int = 1,
+        every_n_epochs: int = 5,
         labels: int = 300,
         places: int = 2000,
         draws: int = 3,
