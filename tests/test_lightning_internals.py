@@ -38,6 +38,7 @@ LOOP = ("_restarting", "_loaded_from_state_dict", "_resuming_from_checkpoint", "
             )
         ),
         "_logger_connector.update_train_step_metrics",
+        "_accelerator_connector.use_distributed_sampler",
     ],
 )  # fmt: skip
 def test_lightning_has_what_is_taken_for_granted(path: str, trainer: L.Trainer) -> None:

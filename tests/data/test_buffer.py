@@ -210,7 +210,10 @@ def test_much_lost_to_the_buffer_and_small_blocks_are_said_with_what_to_do(
         imagery, places=400, patch_size=20, kilometres_per_pixel=20.0, image_size=20, num_workers=0
     )
     blocks.setup()
-    assert "blocks of 5 degrees are narrower than two patches of 402 km" in caplog.text
+    assert (
+        "blocks of 5 degrees (556 km) are narrower than two patches of 402 km, so every held-out patch may share ground"
+        in caplog.text
+    )
     assert "dataset.split_degrees=8 or more" in caplog.text
     assert not meets(blocks.train_lonlat, blocks.val_lonlat, 400.0).any()
 

@@ -1,7 +1,7 @@
 """The face of the data: patches and places in reproducible batches, augmented on the device."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from satclip.data.batches.augment import Augmentation
-from satclip.data.batches.bad_patches import BadPatches, log_counts
-from satclip.data.batches.batch_memory import Batch
+from satclip.data.batches.bad_patches import BadPatches
+from satclip.data.batches.batch import Batch, RawBatch
 from satclip.data.batches.indexed import collect
 from satclip.data.batches.loader import Loader, Plan, check_at_least
 from satclip.data.batches.position import contents, resumed
@@ -23,7 +23,7 @@ from satclip.data.sources.locate import DataLocation, Streamed
 from satclip.data.sources.protocol import Source
 from satclip.data.split.division import check_same_split
 from satclip.data.split.rule import AUTO, Split
-from satclip.lightning_internals import at_last_batch, enter_next_epoch, position
+from satclip.lightning_internals import at_last_batch, enter_next_epoch, position, replaces_samplers
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ class S2DataModule(L.LightningDataModule):
     def train_dataloader(self) -> Loader:
         """Shuffled batches; after a restart, those that would have come next."""
         plan = self._plan(self._begin())
-        log_counts(self.trainer, "left_out", self.collection.left_out)
+        self._log_counts("left_out", self.collection.left_out)
         self._bad[True] = BadPatches(self.max_bad_fraction, len(self.collection.train_rows))
         return self.collection.train_loader(plan)
 
@@ -164,42 +164,43 @@ class S2DataModule(L.LightningDataModule):
         self._bad[False] = BadPatches(self.max_bad_fraction, len(self.collection.val_rows))
         return self.collection.val_loader(plan)
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+    def transfer_batch_to_device(self, batch: RawBatch, device: torch.device, dataloader_idx: int) -> RawBatch:
         """To the device; where that has no float64, places and ids wait on the CPU for `transform`."""
         if is_narrow(device):
             return to_narrow(batch, device)
-        moved: Batch = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        moved: RawBatch = super().transfer_batch_to_device(batch, device, dataloader_idx)
         return moved
 
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+    def on_after_batch_transfer(self, batch: RawBatch, dataloader_idx: int) -> Batch:
         """Raw values to what the towers see, on the device: augmented in training, the centre crop elsewhere."""
         assert self.trainer is not None
         training = self.trainer.training
         bad, name = self._bad[training], "bad" if training else "bad_in_validation"
         before = bad.counts()
-        bad.add(batch.pop("bad"))
+        bad.add(batch["bad"])
         if at_last_batch(self.trainer):
             bad.share(batch["lonlat"].device)
         if (counts := bad.counts()) != before:
-            log_counts(self.trainer, name, counts)
+            self._log_counts(name, counts)
         return self.transform(batch, epoch=self.trainer.current_epoch if training else None)
 
-    def transform(self, batch: Batch, epoch: int | None = None) -> Batch:
+    def transform(self, batch: RawBatch, epoch: int | None = None) -> Batch:
         """A raw batch as in training of that epoch, or as in validation where `epoch` is None."""
-        raw, lonlat, ids, sizes = batch["image"], batch["lonlat"], batch["id"], batch.pop("size", None)
+        raw, lonlat, ids, sizes = batch["image"], batch["lonlat"], batch["id"], batch.get("size")
         if epoch is None:
             images = self.augmentation.validation(raw, sizes)
         else:
             images, lonlat = self.augmentation.train(raw, lonlat, ids, seed=self.seed, epoch=epoch, sizes=sizes)
-        return settled({**batch, "image": images, "lonlat": lonlat}, images.device)
+        return settled({"image": images, "lonlat": lonlat, "id": ids}, images.device)
 
-    def validation_sample(self, count: int, seed: int = 0) -> Batch:
-        """At most `count` validation samples drawn by `seed`, as validation sees them, on the CPU."""
-        batch = self.collection.sample(count, seed)
-        return self.transform({name: value for name, value in batch.items() if isinstance(value, Tensor)})
+    def validation_sample(self, count: int, seed: int = 0) -> dict[str, Tensor]:
+        """At most `count` validation samples drawn by `seed`, as validation sees them, on the CPU: a `Batch`."""
+        batch = self.transform(self.collection.sample(count, seed))
+        return {"image": batch["image"], "lonlat": batch["lonlat"], "id": batch["id"]}
 
     def state_dict(self) -> dict[str, Any]:
         """Where the training stands, and what its order follows from."""
+        assert self.trainer is not None
         epoch, batch = position(self.trainer)
         return {"epoch": epoch, "batch": batch, "order": self._order(), "split": self.collection.division.rule}
 
@@ -218,6 +219,13 @@ class S2DataModule(L.LightningDataModule):
         self.resumed_at = resumed(self._state, self._order())
         return self.resumed_at
 
+    def _log_counts(self, kind: str, counts: Mapping[str, int]) -> None:
+        """Give counts by cause to the trainer's loggers, as `data/<kind>/<cause>`."""
+        metrics = {f"data/{kind}/{cause}": float(count) for cause, count in counts.items() if count}
+        if metrics and self.trainer is not None:
+            for logger in self.trainer.loggers:
+                logger.log_metrics(metrics, step=self.trainer.global_step)
+
     def _order(self) -> dict[str, int]:
         """What the steps of an epoch follow from, apart from the shards."""
         steps = 1 if self.trainer is None else self.trainer.accumulate_grad_batches
@@ -229,7 +237,7 @@ class S2DataModule(L.LightningDataModule):
         rank, world_size = 0, 1
         if self.trainer is not None:
             rank, world_size = self.trainer.global_rank, self.trainer.world_size
-            if world_size > 1 and self.trainer._accelerator_connector.use_distributed_sampler:
+            if world_size > 1 and replaces_samplers(self.trainer):
                 raise ValueError("the batches are dealt out here: give Trainer(use_distributed_sampler=False)")
         window, workers = self.location.window, self.num_workers
         return Plan(self.batch_size, self.seed, window, workers, rank, world_size, start)

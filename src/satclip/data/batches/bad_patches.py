@@ -4,7 +4,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -91,11 +91,3 @@ class BadPatches:
 def in_words(counts: Mapping[str, int]) -> str:
     """Counts by cause: "5 bands, 9 empty"."""
     return ", ".join(f"{count} {cause}" for cause, count in counts.items())
-
-
-def log_counts(trainer: Any, kind: str, counts: Mapping[str, int]) -> None:
-    """Give counts by cause to the loggers of a Lightning trainer, as `data/<kind>/<cause>`; None is no trainer."""
-    metrics = {f"data/{kind}/{cause}": float(count) for cause, count in counts.items() if count}
-    if metrics and trainer is not None:
-        for logger in trainer.loggers:
-            logger.log_metrics(metrics, step=trainer.global_step)

@@ -30,7 +30,7 @@ SPARE = 4  # spare buffers of this process: of two batches, raw and finished
 PIECES = 6
 SHARED = "/dev/shm"  # where Linux keeps shared memory
 log = logging.getLogger(__name__)
-Batch = dict[str, Any]  # of tensors, and of what else is known of its samples
+Carried = dict[str, Any]  # a `RawBatch` between processes: tensors, or arrays where it goes through a pipe
 _spare: dict[int, NDArray[np.uint8]] = {}  # by identity, the one given back last at the end
 
 
@@ -128,7 +128,7 @@ class SharedBuffers:
         _worker.crowd = self._crowd
         _worker.busy = self.busy[worker * PIECES : (worker + 1) * PIECES]
 
-    def mark(self, batch: Batch) -> Batch:
+    def mark(self, batch: Carried) -> Carried:
         """In a worker: add the number of the buffer that holds the images."""
         info = get_worker_info()
         if info is None:
@@ -140,7 +140,7 @@ class SharedBuffers:
         number = _worker.number(batch["image"].untyped_storage())
         return batch if number is None else {**batch, "memory": info.id * PIECES + number}
 
-    def watch(self, batch: Batch, *, copied: bool) -> Batch:
+    def watch(self, batch: Carried, *, copied: bool) -> Carried:
         """In the training process: the batch, whose buffer is free as soon as its images are released.
 
         `copied` says that they do not lie in shared memory any more.

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from satclip.data.batches.bad_patches import in_words
-from satclip.data.batches.batch_memory import Batch
+from satclip.data.batches.batch import RawBatch
 from satclip.data.batches.loader import Loader, Plan
 from satclip.data.batches.order import TrainBatches, ValidationBatches, sizes_of
 from satclip.data.batches.patches import MemoryPatches, Patches, PatchFormat, decode_all, form_of
@@ -85,19 +85,19 @@ class IndexedPatches:
         )
         return self._loader(self.dataset(training=False), batches, plan)
 
-    def sample(self, count: int, seed: int) -> Batch:
+    def sample(self, count: int, seed: int) -> RawBatch:
         """At most `count` validation samples drawn by `seed`, raw."""
         rows = self.val_rows[shuffled(len(self.val_rows), seed)[:count]].sort().values
         return self.dataset(training=False)[rows.tolist()]
 
-    def dataset(self, *, training: bool) -> Dataset[Batch]:
+    def dataset(self, *, training: bool) -> Dataset[RawBatch]:
         """Raw batches by row numbers; in training another patch stands in for a bad one."""
         if self.memory is not None:
             return self.memory
         rows = self.train_rows if training else self.val_rows
         return Patches(self.source, self.lonlat, self.form, rows, replace=training)
 
-    def _loader(self, dataset: Dataset[Batch], batches: Sampler[list[int]], plan: Plan) -> Loader:
+    def _loader(self, dataset: Dataset[RawBatch], batches: Sampler[list[int]], plan: Plan) -> Loader:
         if isinstance(self.source, CachedShards) and self.memory is None:
             depth = plan.window * len(self.lonlat) // (len(self.source.urls) * plan.batch_size) + 1
             batches = LookAhead(batches, self.source, depth)

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from satclip.data.batches.batch_memory import Batch, SharedBuffers
+from satclip.data.batches.batch import RawBatch
+from satclip.data.batches.batch_memory import SharedBuffers
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def check_at_least(least: int, **options: int) -> None:
             raise ValueError(f"dataset.{name} must be {least} at least, got {value}")
 
 
-class Loader(DataLoader[Batch]):
+class Loader(DataLoader[RawBatch]):
     """Asks the dataset for one batch after another, each by the row numbers that `batches` gives.
 
     To Lightning it is a loader that can resume: `batches` was made to begin where the datamodule says.
@@ -54,7 +55,7 @@ class Loader(DataLoader[Batch]):
         workers: processes that make batches; 0 for this one.
     """
 
-    def __init__(self, dataset: Dataset[Batch], batches: Sampler[list[int]] | None, workers: int) -> None:
+    def __init__(self, dataset: Dataset[RawBatch], batches: Sampler[list[int]] | None, workers: int) -> None:
         self.returns = SharedBuffers(workers)
         mark: Any = self.returns.mark  # a batch, where DataLoader would have a list of samples
         super().__init__(

@@ -15,7 +15,8 @@ from torch.utils.data import Dataset
 
 from satclip import ranks
 from satclip.data.batches.bad_patches import BadPatch
-from satclip.data.batches.batch_memory import Batch, batch_memory
+from satclip.data.batches.batch import RawBatch, Sizes
+from satclip.data.batches.batch_memory import batch_memory
 from satclip.data.geotiff.bands import Bands
 from satclip.data.geotiff.decode import decode, decoding
 from satclip.data.geotiff.pixels import Array, BadPatchError
@@ -63,7 +64,7 @@ class PatchFormat:
         filled = decode(data, bands=self.bands, read=self.read, out=out, least=self.least)
         return filled.shape[1], filled.shape[2]
 
-    def extent(self, sizes: Sequence[tuple[int, int]]) -> dict[str, Tensor]:
+    def extent(self, sizes: Sequence[tuple[int, int]]) -> Sizes:
         """What a batch says of its patches' sizes: {"size": int64 [B, 2]} where some are smaller, else nothing."""
         return {"size": torch.tensor(sizes)} if any(size != self.size for size in sizes) else {}
 
@@ -93,7 +94,7 @@ def form_of(patches: Iterable[bytes], names: Sequence[str], bands: Bands, least:
     return forms.most_common(1)[0][0]
 
 
-class Patches(Dataset[Batch]):
+class Patches(Dataset[RawBatch]):
     """Batches by row numbers: {"image" [B, K, H, W] as in the files, "lonlat" float64 [B, 2], "id" int64 [B], "bad"}.
 
     "size" int64 [B, 2] is there too where some are smaller than [H, W]; see `PatchFormat`. "bad" lists each
@@ -114,7 +115,7 @@ class Patches(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, rows: Sequence[int]) -> Batch:
+    def __getitem__(self, rows: Sequence[int]) -> RawBatch:
         images = self.form.batch(len(rows))
         pixels: Array = images.numpy()
         used: list[int] = []
@@ -148,7 +149,7 @@ class Patches(Dataset[Batch]):
             yield from (int(self.rows[(position + step) % len(self.rows)]) for step in range(1, len(self.rows)))
 
 
-class MemoryPatches(Dataset[Batch]):
+class MemoryPatches(Dataset[RawBatch]):
     """Batches cut out of one tensor of patches that were decoded beforehand; `rows` says which row lies where."""
 
     def __init__(self, images: Tensor, rows: Tensor, lonlat: Tensor, sizes: Tensor | None = None) -> None:
@@ -159,14 +160,14 @@ class MemoryPatches(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, rows: Sequence[int]) -> Batch:
+    def __getitem__(self, rows: Sequence[int]) -> RawBatch:
         ids = torch.tensor(rows, dtype=torch.int64)
         places = self.places[ids]
         if self.images.dtype == torch.uint16:  # torch indexes no uint16; as int16 the bits are the same
             images = self.images.view(torch.int16)[places].view(torch.uint16)
         else:
             images = self.images[places]
-        extent = {} if self.sizes is None else {"size": self.sizes[places]}
+        extent: Sizes = {} if self.sizes is None else {"size": self.sizes[places]}
         return {"image": images, "lonlat": self.lonlat[ids], "id": ids, "bad": [], **extent}
 
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from satclip.data.batches.batch_memory import Batch
+from satclip.data.batches.batch import RawBatch
 from satclip.data.batches.loader import Loader, Plan
 from satclip.data.split.division import Division
 
@@ -43,5 +43,5 @@ class PlacedPatches(Protocol):
     def val_loader(self, plan: Plan) -> Loader:
         """The validation samples."""
 
-    def sample(self, count: int, seed: int) -> Batch:
+    def sample(self, count: int, seed: int) -> RawBatch:
         """At most `count` validation samples, raw."""

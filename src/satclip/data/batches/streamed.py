@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from satclip.data.batches.bad_patches import BadPatch
-from satclip.data.batches.batch_memory import Batch
+from satclip.data.batches.batch import RawBatch
 from satclip.data.batches.loader import Loader, Plan
 from satclip.data.batches.order import check_batch_size, part
 from satclip.data.batches.patches import PatchFormat, form_of
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 BUFFER = 256  # patches of each worker that are mixed with each other, as they came: 0.5 to 1 MB each
 
 
-class Stream(IterableDataset[Batch]):
+class Stream(IterableDataset[RawBatch]):
     """`batches` batches an epoch, straight from the shards: the form of `Patches`.
 
     Args:
@@ -69,7 +69,7 @@ class Stream(IterableDataset[Batch]):
     def __len__(self) -> int:
         return self.batches
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[RawBatch]:
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info is not None else (0, 1)
         if self._running is None or not self.shuffle:  # in training, a persistent worker continues its pass
@@ -78,7 +78,7 @@ class Stream(IterableDataset[Batch]):
         for _ in range(mine.stop - mine.start):
             yield self._batch(self._running)
 
-    def _batch(self, samples: Iterator[tuple[int, bytes]]) -> Batch:
+    def _batch(self, samples: Iterator[tuple[int, bytes]]) -> RawBatch:
         """The next usable patches.
 
         Raises:
@@ -205,7 +205,7 @@ class StreamedPatches:
         stream = Stream(self.urls, self.index, self.val_rows, self.form, plan, shuffle=False)
         return Loader(stream, None, min(plan.workers, len(stream)))
 
-    def sample(self, count: int, seed: int) -> Batch:
+    def sample(self, count: int, seed: int) -> RawBatch:
         """The first `count` validation samples; a stream ignores `seed`."""
         plan = Plan(batch_size=min(count, len(self.val_rows)), seed=seed, window=1, workers=0)
         return next(iter(Stream(self.urls, self.index, self.val_rows, self.form, plan, shuffle=False)))

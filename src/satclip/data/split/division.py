@@ -102,9 +102,11 @@ def _tell(split: Split, dropped: int, total: int, side: float, width_km: float) 
     if small:
         _say(
             logging.WARNING,
-            "blocks of %g degrees are narrower than two patches of %.3g km: little of a block lies clear of its "
-            "neighbours; dataset.split_degrees=%d or more is better",
+            "blocks of %g degrees (%.0f km) are narrower than two patches of %.3g km, so every held-out patch may "
+            "share ground with patches outside its block, and the buffer drops many of those; larger blocks "
+            "(dataset.split_degrees=%d or more) drop fewer",
             split.degrees,
+            split.degrees * KILOMETRES_PER_DEGREE,
             width_km,
             larger,
         )

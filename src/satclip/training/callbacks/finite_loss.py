@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from satclip import ranks
+from satclip.data.batches.batch import Batch
 from satclip.data.datamodule import S2DataModule
 
 ADVICE = (
@@ -36,7 +37,7 @@ class FiniteLoss(L.Callback):
         trainer: L.Trainer,
         pl_module: L.LightningModule,
         outputs: Any,
-        batch: Mapping[str, Tensor],
+        batch: Batch,
         batch_idx: int,
     ) -> None:
         """Look at the step before; on a CPU, at this one.
@@ -51,7 +52,7 @@ class FiniteLoss(L.Callback):
         trainer: L.Trainer,
         pl_module: L.LightningModule,
         outputs: Any,
-        batch: Mapping[str, Tensor],
+        batch: Batch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
@@ -89,12 +90,12 @@ class FiniteLoss(L.Callback):
                 "of it was saved: lower optimizer.lr or set trainer.gradient_clip_val, and resume with ckpt_path=auto"
             )
 
-    def _note(self, trainer: L.Trainer, what: str, loss: Tensor, batch: Mapping[str, Tensor], number: int) -> None:
+    def _note(self, trainer: L.Trainer, what: str, loss: Tensor, batch: Batch, number: int) -> None:
         """Keep a loss, to be read one step later, when the device has computed it."""
         where = {"what": what, "epoch": trainer.current_epoch, "batch": number, "step": trainer.global_step}
         before, self._pending = (
             self._pending,
-            (loss.detach(), {name: batch[name] for name in ("id", "lonlat")}, where),
+            (loss.detach(), {"id": batch["id"], "lonlat": batch["lonlat"]}, where),
         )
         if loss.device.type == "cpu":
             before, self._pending = self._pending, None
