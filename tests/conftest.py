@@ -41,6 +41,16 @@ def imagery(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def small_run(imagery: Path) -> list[str]:
+    """Options of the main job in miniature: a few steps of small towers on the small data set."""
+    return [
+        "experiment=blue_marble", f"dataset.root={imagery}", "dataset.places=400", "dataset.patch_size=20",
+        "dataset.kilometres_per_pixel=20.0", "dataset.image_size=16", "vision.width=4", "pe_type.hidden_dim=16",
+        "embedding_dim=8", "legendre_polys=5", "trainer.log_every_n_steps=1", "~callbacks.progress",
+    ]  # fmt: skip
+
+
+@pytest.fixture
 def file_size_limit() -> Callable[[int], AbstractContextManager[None]]:
     """A block in which no file grows beyond so many bytes: writing fails, much as it does on a full disk.
 

@@ -29,14 +29,12 @@ def injections(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def small(imagery: Path) -> list[str]:
-    """The main job in miniature, with dropout and augmentation: six steps an epoch, five batches of validation."""
+def small(small_run: list[str]) -> list[str]:
+    """The small run with dropout and augmentation: six steps an epoch, five batches of validation."""
     return [
-        "experiment=blue_marble", f"dataset.root={imagery}", "dataset.places=400", "dataset.patch_size=20",
-        "dataset.kilometres_per_pixel=20.0", "dataset.image_size=16", "dataset.batch_size=60", "dataset.flips=true",
-        "dataset.jitter_degrees=0.1", "dataset.val_fraction=0.2", "dataset.split_buffer_km=0", "vision.width=4",
-        "pe_type.hidden_dim=16", "pe_type.dropout=0.1", "embedding_dim=8", "legendre_polys=5",
-        "trainer.log_every_n_steps=1", "~callbacks.progress", "+trainer.enable_progress_bar=false", "report=null",
+        *small_run, "dataset.batch_size=60", "dataset.flips=true", "dataset.jitter_degrees=0.1",
+        "dataset.val_fraction=0.2", "dataset.split_buffer_km=0", "pe_type.dropout=0.1",
+        "+trainer.enable_progress_bar=false", "report=null",
     ]  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """Labels predicted in the validation cells while an encoder is trained."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,17 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
-from torch import Tensor
 
 from satclip.data.split.rule import block_split
 from satclip.downstream.contract import Labels
 from satclip.downstream.tasks import TaskDataMissing
 from satclip.embedding import embed
-from satclip.location.encoder import LocationEncoder
-from satclip.location.encodings import SphericalHarmonics
-from satclip.location.networks import Siren
-from satclip.loss import ClipLoss
 from satclip.sphere import uniform_on_sphere
 from satclip.training.callbacks.probe import Probe
 from satclip.training.module import ContrastiveModule
-from satclip.training.optim import adamw, cosine
-from satclip.vision import TinyCNN
 
+Build = Callable[[], ContrastiveModule]
+Train = Callable[..., tuple[ContrastiveModule, list[dict[str, str]]]]
 PLACES = uniform_on_sphere(600, torch.Generator().manual_seed(4))
 
 
@@ -44,39 +39,25 @@ class Given:
         return Labels("given", PLACES.numpy(), self.target, self.classes)
 
 
-def build() -> ContrastiveModule:
-    torch.manual_seed(0)
-    return ContrastiveModule(
-        LocationEncoder(SphericalHarmonics(4), partial(Siren, hidden_dim=16), 8),
-        TinyCNN(in_channels=2, embedding_dim=8, width=4),
-        ClipLoss(),
-        partial(adamw, lr=1e-2, weight_decay=0.01),
-        partial(cosine, warmup=0.0),
-    )
-
-
-def loader() -> "torch.utils.data.DataLoader[dict[str, Tensor]]":
-    generator = torch.Generator().manual_seed(1)
-    batches = [
-        {
-            "image": torch.rand(8, 2, 16, 16, generator=generator),
-            "lonlat": uniform_on_sphere(8, generator),
-            "id": torch.arange(8) + number * 8,
-        }
-        for number in range(2)
-    ]
-    return torch.utils.data.DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
-
-
 def north() -> np.ndarray:
     return PLACES[:, 1].numpy().copy()
 
 
-def train(folder: Path, *callbacks: L.Callback, epochs: int = 4) -> tuple[ContrastiveModule, list[dict[str, str]]]:
-    """Train; the module, and what the CSV logger kept."""
+@pytest.fixture
+def train(small_module: Build, loader: Callable[[], Any]) -> Train:
+    """Train the small model; the module, and what the CSV logger kept."""
+
+    def run(folder: Path, *callbacks: L.Callback, epochs: int = 4) -> tuple[ContrastiveModule, list[dict[str, str]]]:
+        return _train(small_module(), loader, folder, *callbacks, epochs=epochs)
+
+    return run
+
+
+def _train(
+    module: ContrastiveModule, loader: Callable[[], Any], folder: Path, *callbacks: L.Callback, epochs: int
+) -> tuple[ContrastiveModule, list[dict[str, str]]]:
     import csv
 
-    module = build()
     trainer = L.Trainer(
         max_epochs=epochs,
         accelerator="cpu",
@@ -96,8 +77,8 @@ def logged(rows: list[dict[str, str]], name: str) -> list[float]:
     return [float(row[name]) for row in rows if row.get(name)]
 
 
-def test_what_the_vectors_hold_is_found_in_cells_that_taught_nothing() -> None:
-    module = build()
+def test_what_the_vectors_hold_is_found_in_cells_that_taught_nothing(small_module: Build) -> None:
+    module = small_module()
     vectors = embed(module.model.location_encoder, PLACES).double().numpy()
     noise = np.random.default_rng(0).normal(size=600)
     probe = Probe({"linear": Given(vectors @ np.arange(8.0)), "noise": Given(noise)}, labels=200)
@@ -107,9 +88,9 @@ def test_what_the_vectors_hold_is_found_in_cells_that_taught_nothing() -> None:
     assert found["probe/noise/r2"] < 0.1
 
 
-def test_the_test_places_are_those_of_the_validation_cells_and_the_labels_lie_in_others() -> None:
+def test_the_test_places_are_those_of_the_validation_cells_and_the_labels_lie_in_others(small_module: Build) -> None:
     probe = Probe({"north": Given(north())}, labels=100)
-    probe.on_fit_start(L.Trainer(logger=False, accelerator="cpu", enable_checkpointing=False), build())
+    probe.on_fit_start(L.Trainer(logger=False, accelerator="cpu", enable_checkpointing=False), small_module())
     labels, draws = probe._ready["north"]
     held = block_split(torch.from_numpy(labels.lonlat), 0.1, 5.0).numpy()
     for draw in draws:
@@ -118,7 +99,7 @@ def test_the_test_places_are_those_of_the_validation_cells_and_the_labels_lie_in
         assert len(draw.test) == held.sum()
 
 
-def test_it_is_logged_every_so_many_epochs_and_chooses_the_checkpoint(tmp_path: Path) -> None:
+def test_it_is_logged_every_so_many_epochs_and_chooses_the_checkpoint(train: Train, tmp_path: Path) -> None:
     sides = (north() > 0).astype(np.int64)
     probe = Probe({"north": Given(north()), "side": Given(sides, ("south", "north"))}, every_n_epochs=2, labels=100)
     keeper = ModelCheckpoint(tmp_path, "best", monitor="probe/north/r2", mode="max")
@@ -129,7 +110,7 @@ def test_it_is_logged_every_so_many_epochs_and_chooses_the_checkpoint(tmp_path: 
     assert float(keeper.best_model_score) == pytest.approx(max(scores), abs=1e-6)
 
 
-def test_a_training_that_is_probed_is_the_same_training(tmp_path: Path) -> None:
+def test_a_training_that_is_probed_is_the_same_training(train: Train, tmp_path: Path) -> None:
     plain, _ = train(tmp_path / "plain")
     probed, _ = train(tmp_path / "probed", Probe({"north": Given(north())}, every_n_epochs=1, labels=100))
     for name, weight in plain.state_dict().items():
@@ -138,7 +119,7 @@ def test_a_training_that_is_probed_is_the_same_training(tmp_path: Path) -> None:
 
 
 def test_a_task_that_is_not_here_is_named_and_the_others_go_on(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    train: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
         _, rows = train(tmp_path, Probe({"gone": Given(None), "north": Given(north())}, labels=100), epochs=1)

@@ -1,6 +1,7 @@
 """A reader from outside the package trains by one option, `dataset.source._target_`."""
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,8 @@ from hydra.utils import instantiate
 from satclip.data.datamodule import S2DataModule
 from satclip.runs.hydra_setup import compose
 
-from .conftest import MakeShards
-
-PROJECT = Path(__file__).parents[2]
+MakeShards = Callable[..., Path]
+PROJECT = Path(__file__).parents[3]
 READER = '''
 import zipfile
 import torch
