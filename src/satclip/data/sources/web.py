@@ -92,7 +92,7 @@ def fetch_part(url: str, start: int, length: int) -> bytes | None:
 
 
 class WebFile(io.RawIOBase):
-    """A file on the web, read from front to back; where the connection breaks it goes on after the last byte."""
+    """A file on the web, read from front to back; where the connection breaks it resumes after the last byte."""
 
     def __init__(self, url: str, most: int | None = None) -> None:
         self.url, self.most, self.position, self.attempt = url, most, 0, 0
