@@ -120,3 +120,24 @@ def spacing_option(function: Function) -> Function:
         metavar="DEGREES",
         help="Spacing of the places that are embedded.",
     )(function)
+
+
+def grid_options(function: Function) -> Function:
+    """`--resolution` and `--bounds` of a grid of cells."""
+    bounds = click.option(
+        "--bounds",
+        type=float,
+        nargs=4,
+        default=(-180, -90, 180, 90),
+        show_default=True,
+        metavar="WEST SOUTH EAST NORTH",
+        help="Part of the world that the grid covers, in degrees.",
+    )
+    return click.option(
+        "--resolution",
+        type=Degrees("the side of a cell", 0, 180, above=True),
+        default=1.0,
+        show_default=True,
+        metavar="DEGREES",
+        help="Side of a cell of the grid.",
+    )(bounds(function))

@@ -22,23 +22,7 @@ GeoTIFF has a band for each dimension; .npy is [height, width, D], north first; 
 )
 @options.model_option
 @options.output_option("Where to: .tif, .npy or .zarr.")
-@click.option(
-    "--resolution",
-    type=options.Degrees("the side of a cell", 0, 180, above=True),
-    default=1.0,
-    show_default=True,
-    metavar="DEGREES",
-    help="Side of a cell.",
-)
-@click.option(
-    "--bounds",
-    type=float,
-    nargs=4,
-    default=(-180, -90, 180, 90),
-    show_default=True,
-    metavar="WEST SOUTH EAST NORTH",
-    help="Part of the world, in degrees.",
-)
+@options.grid_options
 @options.device_option
 @options.dtype_option
 def grid(

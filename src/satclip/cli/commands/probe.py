@@ -34,23 +34,7 @@ random, and in whole cells (10 degrees, less for a region). The probe that is sa
 @click.option("--map", "picture", type=click.Path(path_type=Path), metavar="FILE", help="Map of errors: .png.")
 @click.option("--save", "kept", type=click.Path(path_type=Path), metavar="FILE", help="The probe: .npz, .safetensors.")
 @click.option("--predict", "raster", type=click.Path(path_type=Path), metavar="FILE", help="A grid: .tif or .npy.")
-@click.option(
-    "--resolution",
-    type=click.FloatRange(min=0, min_open=True, max=180),
-    default=1.0,
-    show_default=True,
-    metavar="DEGREES",
-    help="Side of a cell of the grid.",
-)
-@click.option(
-    "--bounds",
-    type=float,
-    nargs=4,
-    default=(-180, -90, 180, 90),
-    show_default=True,
-    metavar="WEST SOUTH EAST NORTH",
-    help="Part of the world that the grid covers.",
-)
+@options.grid_options
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="Full report.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw.")
 def probe(
