@@ -9,6 +9,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
@@ -99,8 +100,11 @@ class Handler(BaseHTTPRequestHandler):
         self.site = server
         super().__init__(*args)
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
-        site, path = self.site, self.site.root / self.path.lstrip("/")
+        site, path = self.site, self.site.root / unquote(urlsplit(self.path).path).lstrip("/")
         site.asked[path.name] += 1
         site.tokens.append(self.headers.get("Authorization"))
         site.paths.append(f"{self.headers.get('Host')} {path.name} {len(site.paths)}")
@@ -132,12 +136,14 @@ class Handler(BaseHTTPRequestHandler):
             whole = path.read_bytes()
             headers["ETag"] = f'"{hashlib.sha256(whole).hexdigest()}"'
             if status == 206:
-                headers["Content-Range"] = f"bytes {first}-{last or len(whole) - 1}/{len(whole)}"
+                headers["Content-Range"] = f"bytes {first}-{int(first) + len(data) - 1}/{len(whole)}"
         for name, value in (headers | site.says).items():
             self.send_header(name, value)
         self.end_headers()
         stall, site.stall = site.stall, 0.0
         time.sleep(stall)
+        if self.command == "HEAD":
+            return
         limit = site.break_after or len(data)
         for first in range(0, limit, 100_000 if site.pause else limit):
             time.sleep(site.pause)

@@ -74,15 +74,6 @@ def test_a_server_that_is_slow_but_never_silent_is_waited_for(
     assert server.asked["blob"] == 1
 
 
-def test_a_bucket_is_read_by_its_own_command(blob: bytes, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    aws = server.root / "aws"
-    aws.write_text(f'#!/bin/sh\n[ "$*" = "s3 cp s3://bucket/it\'s.tar -" ] && cat {server.root}/blob\n')
-    aws.chmod(0o755)
-    monkeypatch.setenv("PATH", str(server.root), prepend=":")
-    with opened("s3://bucket/it's.tar") as stream:
-        assert stream.read() == blob
-
-
 def test_a_busy_server_is_asked_again(server: Server, blob: bytes, tmp_path: Path) -> None:
     server.errors = 2
     fetch(f"{server.url}/blob", tmp_path / "blob")

@@ -34,7 +34,7 @@ class CachedShards(Shards):
     every shard of an epoch, as each of its batches mixes many of them.
 
     Args:
-        urls: where the shards are: http(s), s3, gs, or a `Command`.
+        urls: where the shards are: http(s), s3, gs, az, or a `Command`.
         folder: the cache.
         gibibytes: how large it may grow.
         window: how many shards are mixed with each other; twice as many must fit.

@@ -6,16 +6,16 @@ gave (dataset.urls) is ever made into; `pipe:` in an address from anywhere else 
 
 import io
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from satclip.data.sources.web import CHUNK, WebFile, is_http
+from satclip.data.sources import bucket, web
+from satclip.data.sources.programs import output_of
+from satclip.data.sources.web import CHUNK, Look, WebFile, is_http
 from satclip.files import atomic_file
 
-TOOLS = {"s3": ("aws", "s3", "cp", "{}", "-"), "gs": ("gsutil", "cat", "{}")}  # {} is the address, as one argument
 PIPE = "pipe:"
 
 
@@ -25,8 +25,26 @@ class Command(str):
     __slots__ = ()
 
 
+def can_be_asked(url: str) -> bool:
+    """Whether a server or a bucket can be asked what lies at an address, and for parts of it."""
+    return is_http(url) or bucket.is_bucket(url)
+
+
+def look(url: str) -> Look:
+    """What a server or a bucket says of what lies at an address that `can_be_asked`; raises what `fetch` does."""
+    return bucket.look(url) if bucket.is_bucket(url) else web.look(url)
+
+
+def fetch_part(url: str, start: int, length: int) -> bytes | None:
+    """A part of what lies at an address that `can_be_asked`; None where the server sends no parts.
+
+    In a bucket all of it must lie within the object. Raises what `fetch` does.
+    """
+    return bucket.fetch_part(url, start, length) if bucket.is_bucket(url) else web.fetch_part(url, start, length)
+
+
 def fetch(url: str, target: Path, most: int | None = None) -> None:
-    """Copy what lies at `url` (http, https, s3, gs, a path or a `Command`) to a file, whole or not at all.
+    """Copy what lies at `url` (http, https, s3, gs, az, a path or a `Command`) to a file, whole or not at all.
 
     Args:
         url: the address.
@@ -67,41 +85,17 @@ def opened(url: str, most: int | None = None) -> Iterator[IO[bytes]]:
     if is_http(url):
         yield io.BufferedReader(WebFile(url, most), CHUNK)
     elif isinstance(url, Command):
-        with _output(url.removeprefix(PIPE), shell=True) as stream:
+        with output_of(str(url.removeprefix(PIPE))) as stream:
             yield stream
     elif url.lower().startswith(PIPE):
         raise PermissionError(f"{url!r} is a command, and those are run from dataset.urls only; give it there")
-    elif scheme in TOOLS:
-        with _output([url if word == "{}" else word for word in TOOLS[scheme]], shell=False) as stream:
+    elif bucket.is_bucket(url):
+        with bucket.opened_object(url, most) as stream:
             yield stream
     elif scheme in ("", "file"):
         with Path(url.removeprefix("file://").removeprefix("file:")).open("rb") as stream:
             yield stream
     else:
-        raise OSError(f"{url}: nothing here reads {scheme}://; give http(s), s3, gs, a path, or pipe: and a command")
-
-
-@contextmanager
-def _output(command: str | list[str], *, shell: bool) -> Iterator[IO[bytes]]:
-    """What a program writes.
-
-    Raises:
-        OSError: it is not installed, or fails.
-    """
-    try:
-        started = subprocess.Popen(command, shell=shell, stdout=subprocess.PIPE)
-    except FileNotFoundError:
         raise OSError(
-            f"{command[-2 if len(command) > 3 else -1]}: needs the program {command[0]}; install it"
-        ) from None
-    with started as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout
-        except BaseException:  # the reader has enough: the command need not finish
-            process.kill()
-            raise
-        while process.stdout.read(CHUNK):
-            pass
-    if process.returncode:
-        raise OSError(f"`{command if shell else ' '.join(command)}` ended with {process.returncode}")
+            f"{url}: nothing here reads {scheme}://; give http(s), s3, gs, az, a path, or pipe: and a command"
+        )

@@ -7,9 +7,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from satclip.data.sources.download import Command, fetch
+from satclip.data.sources.download import Command, can_be_asked, fetch, fetch_part, look
 from satclip.data.sources.tar_index import INDEX_SUFFIX, Members, members_of, scan, scan_stream
-from satclip.data.sources.web import Look, fetch_part, is_http, look
+from satclip.data.sources.web import Look
 from satclip.files import atomic_file, locked
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def index_of(url: str, path: Path, renew: bool = True) -> tuple[Members, str]:
     kept = path.with_name(path.name + INDEX_SUFFIX)
     with locked(path):
         held = _kept(kept)
-        if held is not None and not (renew and is_http(url)):
+        if held is not None and not (renew and can_be_asked(url)):
             return held[0], str(held[1]["mark"])
         now = _look(url, fallback=held is not None)
         if held is not None:
@@ -51,7 +51,7 @@ def index_of(url: str, path: Path, renew: bool = True) -> tuple[Members, str]:
 
 
 def fetched_copy(url: str, folder: Path, *, renew: bool) -> Path:
-    """The copy in `folder` of a small file on the web, fetched if it is not there or has changed.
+    """The copy in `folder` of a small file on the web or in a bucket, fetched if it is not there or has changed.
 
     Raises:
         FileNotFoundError: the server has no such file.
@@ -75,7 +75,7 @@ def fetched_copy(url: str, folder: Path, *, renew: bool) -> Path:
 
 def _look(url: str, *, fallback: bool) -> Look | None:
     """What the server says of a file; None where it does not answer and there is a `fallback`, or it is no server."""
-    if not is_http(url):
+    if not can_be_asked(url):
         return None
     try:
         return look(url)
@@ -126,7 +126,7 @@ def _index_beside(url: str, target: Path, size: int | None) -> Members | None:
             raise ValueError("it is of a shard of another size")
         return found
     except OSError as error:
-        if is_http(url) and not isinstance(error, (FileNotFoundError, PermissionError)):
+        if can_be_asked(url) and not isinstance(error, (FileNotFoundError, PermissionError)):
             raise
     except ValueError as error:
         log.info("ignoring unreadable index %s (%s)", url + INDEX_SUFFIX, error)
@@ -138,7 +138,7 @@ def _index_beside(url: str, target: Path, size: int | None) -> Members | None:
 def _index_from_heads(url: str, now: Look) -> Members | None:
     if now.parts is None:
         return None
-    found, end = scan_stream(io.BufferedReader(_Far(now.parts), BLOCK), url)
+    found, end = scan_stream(io.BufferedReader(_Far(now.parts, now.size), BLOCK), url)
     if now.size is not None and end > now.size:
         raise ValueError(f"{url} is cut short ({now.size} bytes where its members take {end}); write it again")
     return found
@@ -151,10 +151,10 @@ def _index_of_whole(url: str, path: Path) -> Members:
 
 
 class _Far(io.RawIOBase):
-    """A file on the web that can be sought in."""
+    """A file elsewhere that can be sought in, of `size` bytes where that is known."""
 
-    def __init__(self, url: str) -> None:
-        self.url, self.position = url, 0
+    def __init__(self, url: str, size: int | None) -> None:
+        self.url, self.size, self.position = url, size, 0
 
     def readable(self) -> bool:
         return True
@@ -172,7 +172,8 @@ class _Far(io.RawIOBase):
         return self.position
 
     def readinto(self, buffer: Any) -> int:
-        data = fetch_part(self.url, self.position, len(buffer)) or b""
+        length = len(buffer) if self.size is None else min(len(buffer), self.size - self.position)
+        data = b"" if length <= 0 else fetch_part(self.url, self.position, length) or b""
         buffer[: len(data)] = data
         self.position += len(data)
         return len(data)

@@ -9,14 +9,13 @@ from pathlib import Path
 from webdataset.shardlists import expand_urls
 
 from satclip.data.sources.cached_shards import CachedShards
-from satclip.data.sources.download import PIPE, Command
+from satclip.data.sources.download import PIPE, Command, can_be_asked
 from satclip.data.sources.far_index import fetched_copy
 from satclip.data.sources.folder import Folder, has_patches
 from satclip.data.sources.huggingface import hub_shards
 from satclip.data.sources.index_csv import INDEX, Index, read_index
 from satclip.data.sources.protocol import Source
 from satclip.data.sources.shards import Shards, tars_in
-from satclip.data.sources.web import is_http
 
 log = logging.getLogger(__name__)
 CACHE = "cache"
@@ -36,7 +35,7 @@ class DataLocation:
 
     Attributes:
         root: local folder of the data set; what is fetched goes to `root/cache`.
-        urls: one or several brace patterns of files, http(s), s3 or `pipe:` addresses of shards.
+        urls: one or several brace patterns of files, http(s), s3, gs, az or `pipe:` addresses of shards.
         hub: a data set on the Hugging Face hub.
         cache_gib: how large the cache may grow.
         window: shards that are mixed with each other.
@@ -99,7 +98,7 @@ class DataLocation:
         """The index.csv of the folder, else that beside the shards or in the folder above them, fetched."""
         if (self.root / INDEX).exists():
             return self.root / INDEX
-        if not is_http(address):
+        if not can_be_asked(address):
             return None
         folder = address.rsplit("/", 1)[0]
         for above in (folder, folder.rsplit("/", 1)[0]):
