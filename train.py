@@ -2,8 +2,11 @@
 
 import sys
 
-import hydra
-from omegaconf import DictConfig
+try:
+    import hydra
+    from omegaconf import DictConfig
+except ModuleNotFoundError as error:
+    sys.exit(f"error: this needs {error.name}: pip install 'satclip[train]'")
 
 from satclip.runs import hydra_setup
 

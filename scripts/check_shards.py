@@ -16,20 +16,27 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 from torch import Tensor
 
-from satclip.data.batches.bad_patches import in_words
-from satclip.data.geotiff.bands import SENTINEL2_L2A
-from satclip.data.geotiff.decode import decode, decoding
-from satclip.data.geotiff.pixels import BadPatchError
-from satclip.data.prepare.check import check
-from satclip.data.prepare.findings import Report
-from satclip.data.sources.protocol import Source
-from satclip.data.split.rule import SPLITS, Split
-from satclip.hashing import shuffled
-from satclip.plots.projection import project
-from satclip.plots.world import CENTRAL_MERIDIAN, save, world
+from satclip.optional_import import remedy
+
+try:
+    from PIL import Image, ImageDraw
+
+    from satclip.data.batches.bad_patches import in_words
+    from satclip.data.geotiff.bands import SENTINEL2_L2A
+    from satclip.data.geotiff.decode import decode, decoding
+    from satclip.data.geotiff.pixels import BadPatchError
+    from satclip.data.prepare.check import check
+    from satclip.data.prepare.findings import Report
+    from satclip.data.sources.protocol import Source
+    from satclip.data.split.rule import SPLITS, Split
+    from satclip.hashing import shuffled
+    from satclip.plots.projection import project
+    from satclip.plots.world import CENTRAL_MERIDIAN, save, world
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {remedy(error) or error}")
+
 
 ACROSS, DOWN, SIDE = 8, 6, 128  # patches of the sheet, pixels of each
 

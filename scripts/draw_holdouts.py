@@ -1,16 +1,24 @@
 """Draw docs/holdouts.png: what a random split tests, and what held-out cells test."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from satclip.downstream.contract import Array, Labels
-from satclip.downstream.evaluate.holdouts import Draw, cell_draws, random_draws
-from satclip.downstream.evaluate.sphere_index import nearest
-from satclip.downstream.places import labelled_places
-from satclip.plots.world import frame, map_positions, save
+from satclip.optional_import import remedy
+
+try:
+    from matplotlib.figure import Figure
+
+    from satclip.downstream.contract import Array, Labels
+    from satclip.downstream.evaluate.holdouts import Draw, cell_draws, random_draws
+    from satclip.downstream.evaluate.sphere_index import nearest
+    from satclip.downstream.places import labelled_places
+    from satclip.plots.world import frame, map_positions, save
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {remedy(error) or error}")
+
 
 LABEL, TEST = "#9aa7b1", "#c8553d"
 

@@ -8,6 +8,7 @@ docs/house.toml says which room stands on which floor. tests/test_floors.py hold
 
 import argparse
 import ast
+import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
@@ -15,8 +16,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from satclip.optional_import import remedy
+
+try:
+    from matplotlib.figure import Figure
+    from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {remedy(error) or error}")
+
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "satclip"

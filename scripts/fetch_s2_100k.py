@@ -19,11 +19,17 @@ from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.hf_api import RepoFile
 from rich.progress import track
 
-from satclip.data.sources.huggingface import check_file_name, require_hub
-from satclip.data.sources.index_csv import INDEX
-from satclip.data.sources.shards import members
-from satclip.data.sources.tar_index import INDEX_SUFFIX
-from satclip.files import atomic_file, move
+from satclip.optional_import import remedy
+
+try:
+    from satclip.data.sources.huggingface import check_file_name, require_hub
+    from satclip.data.sources.index_csv import INDEX
+    from satclip.data.sources.shards import members
+    from satclip.data.sources.tar_index import INDEX_SUFFIX
+    from satclip.files import atomic_file, move
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {remedy(error) or error}")
+
 
 REPOSITORY = "torchgeo/s2-100k"
 UNFINISHED = ".fetching"

@@ -15,11 +15,17 @@ import json
 import sys
 from pathlib import Path
 
-from satclip.data.sources.download import fetch
-from satclip.data.sources.web import fetch_part
-from satclip.downstream.tasks.loading import DEFAULT_ROOT
-from satclip.downstream.tasks.origins import ORIGINS, Origin
-from satclip.files import atomic_file
+from satclip.optional_import import remedy
+
+try:
+    from satclip.data.sources.download import fetch
+    from satclip.data.sources.web import fetch_part
+    from satclip.downstream.tasks.loading import DEFAULT_ROOT
+    from satclip.downstream.tasks.origins import ORIGINS, Origin
+    from satclip.files import atomic_file
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {remedy(error) or error}")
+
 
 MANIFEST = "checksums.json"
 PART = 1 << 20

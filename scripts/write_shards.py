@@ -17,14 +17,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from satclip import __version__
-from satclip.data.geotiff.bands import SENTINEL2_L2A
-from satclip.data.prepare.rewrite_shards import LEVEL, Rewriting, rewrite
-from satclip.data.sources.locate import DataLocation, Streamed
-from satclip.data.sources.places import place_patches
-from satclip.data.sources.protocol import Source
-from satclip.data.split.rule import Split
-from satclip.geography.countries import countries
+from satclip.optional_import import remedy
+
+try:
+    from satclip import __version__
+    from satclip.data.geotiff.bands import SENTINEL2_L2A
+    from satclip.data.prepare.rewrite_shards import LEVEL, Rewriting, rewrite
+    from satclip.data.sources.locate import DataLocation, Streamed
+    from satclip.data.sources.places import place_patches
+    from satclip.data.sources.protocol import Source
+    from satclip.data.split.rule import Split
+    from satclip.geography.countries import countries
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {remedy(error) or error}")
 
 
 def choose(source: Source, lonlat: Tensor, rows: Tensor, options: argparse.Namespace) -> tuple[dict[str, Any], Tensor]:

@@ -43,7 +43,8 @@ def __getattr__(name: str) -> object:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == "satclip":
             raise
-        raise ModuleNotFoundError(f"satclip.{name} needs {error.name}: pip install 'satclip[train]'") from error
+        missing = f"satclip.{name} needs {error.name}: pip install 'satclip[train]'"
+        raise ModuleNotFoundError(missing, name=error.name) from None
 
 
 def __dir__() -> list[str]:

@@ -8,6 +8,7 @@ from io import TextIOWrapper
 import click
 
 from satclip.cli.app import app
+from satclip.optional_import import remedy
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -42,6 +43,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 1
     except MemoryError as error:
         click.echo(f"Error: not enough memory ({error}); take smaller --batch-size or a coarser --resolution", err=True)
+        return 1
+    except ModuleNotFoundError as error:
+        line = remedy(error)
+        if line is None:
+            raise
+        click.echo(f"Error: {line}", err=True)
         return 1
     except OSError as error:
         click.echo(f"Error: {error}", err=True)

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from satclip.optional_import import require
+
 FILE = "natural_earth_110m.geojson"
 
 
@@ -49,10 +51,9 @@ def countries() -> Countries:
     Raises:
         ModuleNotFoundError: without shapely.
     """
-    try:
-        import shapely
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError("outlines of countries need shapely: pip install 'satclip[train]'") from error
+    require("train", "shapely")
+    import shapely
+
     features = json.loads((files("satclip.geography") / FILE).read_text(encoding="utf-8"))["features"]
     about = [feature["properties"] for feature in features]
     outlines = np.array([shapely.geometry.shape(feature["geometry"]) for feature in features], dtype=object)

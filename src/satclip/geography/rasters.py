@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from satclip.optional_import import require
+
 Array = NDArray[np.float64]
 Raster = NDArray[np.uint8]
 
@@ -26,6 +28,7 @@ def packaged(package: str, inside: str, *, install: str) -> Path:
 
 def read_image(path: Path) -> Raster:
     """A single-band image (PNG or TIFF) of whole numbers, [rows, columns], north first."""
+    require("train", "PIL")
     from PIL import Image
 
     with Image.open(path) as image:

@@ -6,6 +6,7 @@ The towers on timm are imported when they are first asked for: timm costs second
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from satclip.optional_import import require
 from satclip.vision.clip_resnet import ClipResNet
 from satclip.vision.clip_vit import ClipViT
 from satclip.vision.tiny import TinyCNN
@@ -22,4 +23,5 @@ _HOMES = {"MocoBackbone": "satclip.vision.moco", "TimmBackbone": "satclip.vision
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'satclip.vision' has no attribute {name!r}; image towers: {', '.join(__all__)}")
+    require("train", "timm")
     return getattr(import_module(_HOMES[name]), name)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from satclip.optional_import import require
 from satclip.vision.backbone import TimmBackbone, frozen_without_weights
 from satclip.vision.timm_names import CLASSIFIERS
 from satclip.weights import check_fit, read_torch_file
@@ -73,6 +74,7 @@ class MocoBackbone(TimmBackbone):
 
 def _fetch(name: str) -> dict[str, Tensor]:
     """torchgeo's weights, from the cache of torch.hub or from the network."""
+    require("train", "torchgeo")
     import torchgeo.models  # here and not above: it takes seconds, and only these weights need it
 
     weights = getattr(torchgeo.models, NAMES[name][1]).SENTINEL2_ALL_MOCO

@@ -44,6 +44,7 @@ class GeoTiff:
         tags: dict[str, str],
         bands: Sequence[str] | None = None,
     ) -> None:
+        need("cli", "rasterio")
         import rasterio
 
         self.block, self._part = _tiles(width, dtype), part
