@@ -21,11 +21,20 @@ def project() -> Path:
 
 
 @pytest.fixture
-def shared() -> Path:
-    """Real data and reference outputs beside the checkout; a test that needs them says so where they are missing."""
-    folder = PROJECT.parent / "shared"
-    if not (folder / "reference_outputs").is_dir():
-        pytest.skip(f"NEEDS {folder} (reference outputs and real Sentinel-2 patches), which is not there")
+def reference() -> Path:
+    """Checkpoints of the published format, and the numbers that the published code gives for them.
+
+    Random weights, as its authors' code saved them; of L = 40 without the image tower.
+    """
+    return PROJECT / "tests" / "fixtures" / "published"
+
+
+@pytest.fixture
+def s2_patches() -> Path:
+    """Real Sentinel-2 patches with their index.csv, which are not ours to carry: `s2_patches` in SATCLIP_DATA."""
+    folder = Path(os.environ.get("SATCLIP_DATA", "")) / "s2_patches"
+    if not os.environ.get("SATCLIP_DATA") or not (folder / "index.csv").is_file():
+        pytest.skip("NEEDS the environment variable SATCLIP_DATA: a folder with s2_patches (images/*.tif, index.csv)")
     return folder
 
 

@@ -129,9 +129,9 @@ def test_a_multirun_gives_each_job_a_folder_of_its_own(project: Path, tmp_path: 
         assert (tmp_path / "sweep" / job / "csv" / "metrics.csv").is_file()
 
 
-def test_real_sentinel_2_patches_train_as_the_readme_says(project: Path, tmp_path: Path, shared: Path) -> None:
+def test_real_sentinel_2_patches_train_as_the_readme_says(project: Path, tmp_path: Path, s2_patches: Path) -> None:
     done = train(
-        project, "dataset=s2_folder", f"dataset.root={shared}/data/s2_patches", "vision=resnet18",
+        project, "dataset=s2_folder", f"dataset.root={s2_patches}", "vision=resnet18",
         "vision.weights=none", "trainer=smoke", "report=null", f"hydra.run.dir={tmp_path}/run", folder=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

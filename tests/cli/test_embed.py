@@ -170,10 +170,9 @@ def test_a_table_without_rows_gives_a_table_without_rows(model: str, satclip: An
     assert pq.read_table(tmp_path / "out.parquet").num_rows == 0
 
 
-def test_the_published_format_gives_the_published_numbers(shared: Path, satclip: Any, tmp_path: Path) -> None:
-    outputs = shared / "reference_outputs"
-    printed = np.load(outputs / "official_format_l10_expected.npz")
+def test_the_published_format_gives_the_published_numbers(reference: Path, satclip: Any, tmp_path: Path) -> None:
+    printed = np.load(reference / "official_format_l10_expected.npz")
     pd.DataFrame(printed["lonlat"], columns=["lon", "lat"]).to_csv(tmp_path / "in.csv", index=False)
-    checkpoint, target = outputs / "official_format_l10.ckpt", tmp_path / "out.npy"
+    checkpoint, target = reference / "official_format_l10.ckpt", tmp_path / "out.npy"
     assert satclip("embed", tmp_path / "in.csv", "--model", checkpoint, "-o", target, "--dtype", "float64").code == 0
     np.testing.assert_allclose(np.load(target), printed["location"], atol=1e-10)

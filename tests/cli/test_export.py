@@ -65,9 +65,9 @@ def test_safetensors_keep_the_weights_as_saved_unless_told(satclip: Any, tmp_pat
             torch.testing.assert_close(again.state_dict()[name].float(), weight.float(), rtol=0, atol=0)
 
 
-def test_the_published_formats_export_to_every_format(shared: Path, satclip: Any, tmp_path: Path) -> None:
+def test_the_published_formats_export_to_every_format(reference: Path, satclip: Any, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="ONNX needs `pip install 'satclip[export]'`")
-    source = shared / "reference_outputs" / "official_format_l40.ckpt"
+    source = reference / "official_format_l40.ckpt"
     for kind, name in (("onnx", "a.onnx"), ("pt2", "a.pt2"), ("safetensors", "a")):
         outcome = satclip("export", source, "--format", kind, "-o", tmp_path / name)
         assert outcome.code == 0, outcome.err

@@ -21,8 +21,8 @@ def test_info_as_json_is_read_back(satclip: Any, model: str) -> None:
     assert facts["encoding"]["legendre_polys"] == 6
 
 
-def test_info_of_a_published_checkpoint(shared: Path, satclip: Any) -> None:
-    outcome = satclip("info", shared / "reference_outputs" / "official_format_l40.ckpt")
+def test_info_of_a_published_checkpoint(reference: Path, satclip: Any) -> None:
+    outcome = satclip("info", reference / "official_format_l40.ckpt")
     assert outcome.code == 0
     assert "legendre_polys=40, harmonics_calculation=analytic" in outcome.out
 

@@ -159,22 +159,22 @@ def test_a_start_reads_no_shard(make_shards: MakeShards, monkeypatch: pytest.Mon
     assert len(reads) <= 8 + 6  # a few to learn the form, then the first batch
 
 
-def test_real_sentinel_2_patches_become_reflectance_of_thirteen_bands(shared: Path) -> None:
+def test_real_sentinel_2_patches_become_reflectance_of_thirteen_bands(s2_patches: Path) -> None:
     bands = [f"B{n:02d}" for n in range(1, 9)] + ["B8A", "B09", "B10", "B11", "B12"]
-    data = S2DataModule(shared / "data" / "s2_patches", bands=bands, batch_size=8, num_workers=0)
+    data = S2DataModule(s2_patches, bands=bands, batch_size=8, num_workers=0)
     data.setup()
     batch = data.transform(next(iter(data.train_dataloader())), epoch=0)
     assert batch["image"].shape == (8, 13, 224, 224)
     assert not batch["image"][:, 10].any()
     assert 0.02 < batch["image"][:, 3].mean() < 0.6  # red of land
-    places = read_index(shared / "data" / "s2_patches" / "index.csv")
+    places = read_index(s2_patches / "index.csv")
     name = data.collection.source.names[int(batch["id"][0])]
     assert torch.allclose(batch["lonlat"][0], places.lonlat[places.names.index(name)], atol=0.05)
 
 
-def test_a_choice_of_bands_is_what_all_bands_give_of_them(shared: Path) -> None:
+def test_a_choice_of_bands_is_what_all_bands_give_of_them(s2_patches: Path) -> None:
     def first(bands: list[str], **options: Any) -> torch.Tensor:
-        data = S2DataModule(shared / "data" / "s2_patches", bands=bands, batch_size=8, num_workers=0, **options)
+        data = S2DataModule(s2_patches, bands=bands, batch_size=8, num_workers=0, **options)
         data.setup()
         return data.transform(next(iter(data.train_dataloader())), epoch=0)["image"]
 

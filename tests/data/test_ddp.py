@@ -124,10 +124,10 @@ def test_two_ranks_go_on_in_mid_epoch_as_one_process_does(make_shards: Callable[
 
 
 @pytest.mark.slow
-def test_two_ranks_train_three_epochs_on_shards_of_the_real_patches(shared: Path, tmp_path: Path) -> None:
-    source = DataLocation(shared / "data" / "s2_patches").find()
+def test_two_ranks_train_three_epochs_on_shards_of_the_real_patches(s2_patches: Path, tmp_path: Path) -> None:
+    source = DataLocation(s2_patches).find()
     assert not isinstance(source, Streamed)
-    table = place_patches(source, shared / "data" / "s2_patches", 0.0)
+    table = place_patches(source, s2_patches, 0.0)
     held_out = torch.arange(20) % 5 == 0
     how = Rewriting({"kind": "every fifth"}, SENTINEL2_L2A, per_shard=7, level=1)
     rewrite(source, table.lonlat, table.rows, held_out, tmp_path / "shards", how)

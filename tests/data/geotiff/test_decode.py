@@ -36,8 +36,8 @@ def test_a_big_endian_patch_comes_back_too(encode: Encode) -> None:
     np.testing.assert_array_equal(decode(encode(pixels, endianness="big", crs=CRS.from_epsg(32634)), bands=3), pixels)
 
 
-def test_real_sentinel_2_patches_come_back_as_rasterio_reads_them(shared: Path) -> None:
-    path = next((shared / "data" / "s2_patches" / "images").glob("*.tif"))
+def test_real_sentinel_2_patches_come_back_as_rasterio_reads_them(s2_patches: Path) -> None:
+    path = next((s2_patches / "images").glob("*.tif"))
     with rasterio.open(path) as source:
         expected = source.read()
     np.testing.assert_array_equal(decode(path.read_bytes(), bands=12, size=(256, 256)), expected)

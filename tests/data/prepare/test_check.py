@@ -181,8 +181,8 @@ def test_the_script_reports_draws_and_ends_with_one_where_something_is_wrong(
             assert np.asarray(picture).std() > 5
 
 
-def test_real_patches_are_healthy(shared: Path) -> None:
-    report, _, _ = check(shared / "data" / "s2_patches", [f"B{n}" for n in range(12)], 2)
+def test_real_patches_are_healthy(s2_patches: Path) -> None:
+    report, _, _ = check(s2_patches, [f"B{n}" for n in range(12)], 2)
     assert report.healthy, "\n".join(report.lines())
     assert report.farthest is not None
     assert report.farthest[1] < 0.01

@@ -40,9 +40,9 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-def test_real_patches_come_back_bit_for_bit_in_half_the_bytes(shared: Path) -> None:
+def test_real_patches_come_back_bit_for_bit_in_half_the_bytes(s2_patches: Path) -> None:
     before = after = 0
-    for path in sorted((shared / "data" / "s2_patches" / "images").glob("*.tif"))[:6]:
+    for path in sorted((s2_patches / "images").glob("*.tif"))[:6]:
         data = path.read_bytes()
         smaller = recompressed(data, 9)
         with MemoryFile(smaller) as file, file.open() as new, rasterio.open(path) as old:
@@ -135,9 +135,9 @@ def test_an_unreadable_patch_is_left_out_and_listed(
     assert "patch_4.tif" not in read_index(tmp_path / "new" / "index.csv").names
 
 
-def test_the_script_writes_what_a_run_trains_on_as_it_is(shared: Path, project: Path, tmp_path: Path) -> None:
+def test_the_script_writes_what_a_run_trains_on_as_it_is(s2_patches: Path, project: Path, tmp_path: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(project / "scripts" / "write_shards.py"), str(shared / "data" / "s2_patches")]
+        command = [sys.executable, str(project / "scripts" / "write_shards.py"), str(s2_patches)]
         return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
 
     done = run(

@@ -73,7 +73,10 @@ def test_tasks_in_company_get_the_answers_they_get_alone() -> None:
     together = RidgeProbe().answers(candidates, goals, train, test, folds)
     for goal, answer in zip(goals, together, strict=True):
         alone = RidgeProbe().answers(candidates, [goal], train, test, folds)[0]
-        assert alone.choice == answer.choice
+        # A product of more columns may round its last bit otherwise, as OpenBLAS of SciPy 1.18 does.
+        same = replace(alone.choice, inner_score=answer.choice.inner_score)
+        assert same == answer.choice
+        assert alone.choice.inner_score == pytest.approx(answer.choice.inner_score, abs=1e-12)
         np.testing.assert_allclose(alone.predicted, answer.predicted, rtol=1e-9)
     assert together[0].predicted.shape == (30,)
     assert together[1].predicted.shape == (30, 3)
