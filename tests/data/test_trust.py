@@ -47,7 +47,7 @@ HELD = {
     "Nothing in a data set's folder is read as configuration": ["test_no_text_in_a_data_set_is_evaluated"],
     "Files of a data set are read as CSV": ["test_no_module_of_the_data_unpickles"],
     "An `s3://`, `gs://` or `az://` address": ["test_the_address_of_a_bucket_reaches_no_shell"],
-    "Keys of buckets": ["sources/test_bucket.py::test_no_key_is_told"],
+    "Keys of buckets": ["test_bucket.py::test_no_key_is_told"],
     "A member of a tar is never written to disk": ["test_no_member_of_a_tar_leads_anywhere"],
     "A patch is opened as a GeoTIFF": ["test_pixels.py::test_a_text_that_names_other_files_is_no_patch"],
     "Sizes, offsets and counts": [

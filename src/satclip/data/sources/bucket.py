@@ -90,7 +90,7 @@ def _told(url: str, meta: Any) -> Look:
 
 
 def _read(url: str, most: int | None, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-    """The bytes of an object; where the connection breaks it goes on after the last one.
+    """The bytes of an object; where the connection breaks it resumes after the last one.
 
     obstore asks again for an answer that does not come (429, 5xx, a silent server). One that breaks it continues
     where the server gives an ETag, up to a number of times for the whole object; here it is until nothing comes.
