@@ -18,7 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from satclip import ranks
 from satclip.loss import ClipLoss, SigLipLoss, SoftClipLoss
-from satclip.training.gradcache import cached_embeddings
+from satclip.training.gradcache import cached_outputs
 
 WORLDS = {2: [5, 8], 3: [4, 1, 6]}  # rows of each rank
 SCALES = {"usual": 2.6, "largest": 4.6}
@@ -48,7 +48,7 @@ class Pair(nn.Module):
             embeddings = self.encode(images, lonlat)
         else:
             pieces = zip(images.split(chunk), lonlat.split(chunk), strict=True)
-            embeddings = cached_embeddings(self.encode, pieces, self)
+            embeddings = cached_outputs(self.encode, pieces, self)
         loss: Tensor = self.loss(*embeddings, self.logit_scale)
         return loss
 

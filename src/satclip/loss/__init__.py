@@ -2,7 +2,8 @@
 
 from satclip.loss.clip import ClipLoss
 from satclip.loss.pairs import MAX_LOGIT_SCALE
+from satclip.loss.rows import AuxiliaryLoss
 from satclip.loss.siglip import SigLipLoss
 from satclip.loss.soft_clip import SoftClipLoss
 
-__all__ = ["MAX_LOGIT_SCALE", "ClipLoss", "SigLipLoss", "SoftClipLoss"]
+__all__ = ["MAX_LOGIT_SCALE", "AuxiliaryLoss", "ClipLoss", "SigLipLoss", "SoftClipLoss"]

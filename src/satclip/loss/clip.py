@@ -29,15 +29,12 @@ class ClipLoss(nn.Module):
 
     Args:
         chunk: rows of the similarity matrix worked on at once.
-        cached_batches: in how many parts the training step sends the batch through the towers (see
-            `satclip.training.gradcache`); the loss itself always sees the whole.
     """
 
-    def __init__(self, *, chunk: int = 512, cached_batches: int = 1) -> None:
+    def __init__(self, *, chunk: int = 512) -> None:
         super().__init__()
-        at_least_one(chunk=chunk, cached_batches=cached_batches)
+        at_least_one(chunk=chunk)
         self.chunk = chunk
-        self.cached_batches = cached_batches
 
     def forward(self, image_embeddings: Tensor, location_embeddings: Tensor, logit_scale: Tensor) -> Tensor:
         """The scalar loss, in float32 (float64 if the embeddings are)."""

@@ -10,11 +10,12 @@ from torch.autograd.function import once_differentiable
 
 from satclip import ranks
 from satclip.loss.clip import ClipLoss
+from satclip.loss.inputs import FEATURES
 from satclip.loss.pairs import EPSILON, FLOOR, Pairs, at_least_one, blocks, pair
 from satclip.sphere import EARTH_RADIUS_KM, unit_vectors
 
 Likeness = Literal["embedding", "features", "sphere"]
-INPUTS: dict[Likeness, tuple[str, ...]] = {"embedding": (), "features": ("image_features",), "sphere": ("lonlat",)}
+ARGUMENTS: dict[Likeness, tuple[str, ...]] = {"embedding": (), "features": ("image_features",), "sphere": ("lonlat",)}
 
 
 class SoftClipLoss(nn.Module):
@@ -36,10 +37,10 @@ class SoftClipLoss(nn.Module):
         likeness: what the pictures' likeness is told by. "embedding": the image tower's own embeddings, centred over
             the batch. "features": the features that the image tower's head works on, centred; for frozen backbones.
             "sphere": the distance of the places, a Gaussian-like kernel of width `likeness_km`.
+        features: where those come from, see `satclip.loss.inputs.sources_of`.
         likeness_temperature: T, for embedding and features.
         likeness_km: standard deviation of the kernel on the sphere, T = (likeness_km / Earth's radius)^2.
         chunk: rows of the matrices worked on at once.
-        cached_batches: see `ClipLoss`.
 
     Raises:
         ValueError: an argument is out of its bounds.
@@ -50,17 +51,17 @@ class SoftClipLoss(nn.Module):
         *,
         softness: float = 0.9,
         likeness: Likeness = "embedding",
+        features: str = FEATURES,
         likeness_temperature: float = 0.1,
         likeness_km: float = 500.0,
         chunk: int = 512,
-        cached_batches: int = 1,
     ) -> None:
         super().__init__()
-        at_least_one(chunk=chunk, cached_batches=cached_batches)
+        at_least_one(chunk=chunk)
         if not 0 <= softness <= 1:
             raise ValueError(f"loss.softness must be from 0 (one-hot targets) to 1, got {softness}")
-        if likeness not in INPUTS:
-            raise ValueError(f"loss.likeness must be one of {', '.join(INPUTS)}, got {likeness!r}")
+        if likeness not in ARGUMENTS:
+            raise ValueError(f"loss.likeness must be one of {', '.join(ARGUMENTS)}, got {likeness!r}")
         for name, value in (("likeness_temperature", likeness_temperature), ("likeness_km", likeness_km)):
             if not 0 < value < math.inf:
                 raise ValueError(f"loss.{name} must be positive, got {value}")
@@ -68,8 +69,7 @@ class SoftClipLoss(nn.Module):
         self.likeness = likeness
         self.temperature = (likeness_km / EARTH_RADIUS_KM) ** 2 if likeness == "sphere" else likeness_temperature
         self.chunk = chunk
-        self.cached_batches = cached_batches
-        self.inputs = INPUTS[likeness]
+        self.inputs = {name: features if likeness == "features" else name for name in ARGUMENTS[likeness]}
         self.one_hot = ClipLoss(chunk=chunk)
 
     def forward(
@@ -97,9 +97,8 @@ class SoftClipLoss(nn.Module):
             pairs = pair(image_embeddings, location_embeddings, logit_scale)
             told_by = {"embedding": image_embeddings, "features": image_features, "sphere": lonlat}[self.likeness]
             if told_by is None:
-                raise TypeError(
-                    f"likeness={self.likeness} needs {self.inputs[0]}; call the loss with {self.inputs[0]}="
-                )
+                (name,) = self.inputs
+                raise TypeError(f"likeness={self.likeness} needs {name}; call the loss with {name}=")
             units = self._units(told_by.detach(), pairs)
             pull: Tensor = _Pull.apply(pairs.images, pairs.locations, units, pairs.first, self.temperature, self.chunk)
             return loss + self.softness / (2 * len(units)) * pairs.scale * pull

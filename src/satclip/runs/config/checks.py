@@ -39,6 +39,7 @@ class Run:
     skip_scale: float
     temperature: float
     learn_temperature: bool
+    cached_batches: int
     ckpt_path: str | None
     compile: bool
     matmul_precision: Literal["highest", "high", "medium"]
