@@ -16,8 +16,9 @@ from satclip.data.batches.indexed import collect
 from satclip.data.batches.loader import Loader, Plan, check_at_least
 from satclip.data.batches.position import contents, resumed
 from satclip.data.batches.protocol import PlacedPatches
+from satclip.data.batches.statistics import PatchStatistics
 from satclip.data.batches.streamed import collect_stream
-from satclip.data.batches.transfer import is_narrow, settled, to_narrow
+from satclip.data.batches.transfer import finished, is_narrow, to_narrow
 from satclip.data.geotiff.bands import SENTINEL2_L2A, choose_bands
 from satclip.data.sources.locate import DataLocation, Streamed
 from satclip.data.sources.protocol import Source
@@ -57,6 +58,7 @@ class S2DataModule(L.LightningDataModule):
         cache_gib: how much of shards that lie elsewhere is kept in `root/cache`; 0 streams them without keeping any,
             and promises less (see `satclip.data.batches.streamed`).
         flips, rotate, blur_sigma, jitter_degrees: see `Augmentation`.
+        image_statistics: each batch has `image_statistics` of the whole patches, see `PatchStatistics`; empty for none.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class S2DataModule(L.LightningDataModule):
         rotate: bool = False,
         blur_sigma: Sequence[float] | None = (0.1, 2.0),
         jitter_degrees: float = 0.005,
+        image_statistics: Sequence[int] = (),
     ) -> None:
         super().__init__()
         check_at_least(0, num_workers=num_workers)
@@ -96,6 +99,7 @@ class S2DataModule(L.LightningDataModule):
         self.bands = choose_bands(list(bands), list(file_bands))
         sigma = None if blur_sigma is None else tuple(blur_sigma)
         self.augmentation = Augmentation(self.bands.places, image_size, scale, flips, rotate, sigma, jitter_degrees)
+        self.statistics = PatchStatistics(self.bands.places, scale, tuple(image_statistics))
         self.split = Split(split, val_fraction, split_degrees, split_buffer_km)
         patterns = (urls,) if isinstance(urls, str) else tuple(urls or ())
         if source is not None and patterns:
@@ -187,11 +191,12 @@ class S2DataModule(L.LightningDataModule):
     def transform(self, batch: RawBatch, epoch: int | None = None) -> Batch:
         """A raw batch as in training of that epoch, or as in validation where `epoch` is None."""
         raw, lonlat, ids, sizes = batch["image"], batch["lonlat"], batch["id"], batch.get("size")
+        statistics = self.statistics(raw, sizes) if self.statistics.grids else None
         if epoch is None:
             images = self.augmentation.validation(raw, sizes)
         else:
             images, lonlat = self.augmentation.train(raw, lonlat, ids, seed=self.seed, epoch=epoch, sizes=sizes)
-        return settled({"image": images, "lonlat": lonlat, "id": ids}, images.device)
+        return finished(batch, images, lonlat, statistics)
 
     def validation_sample(self, count: int, seed: int = 0) -> dict[str, Tensor]:
         """At most `count` validation samples drawn by `seed`, as validation sees them, on the CPU: a `Batch`."""

@@ -7,24 +7,28 @@ from satclip import ranks
 from satclip.loss.inputs import AUXILIARY
 
 
-def mean_over_ranks(rows: Tensor) -> Tensor:
+def mean_over_ranks(rows: Tensor, there: Tensor | None = None) -> Tensor:
     """The mean of one number a place over the batch of all ranks: [B] -> scalar, the same on every rank.
 
     Ranks may hold unequal numbers of rows, or none. The gradient of each rank is its share times the number of ranks,
     because DDP averages gradients (see `ClipLoss`).
+
+    Args:
+        rows: [B].
+        there: [B], true where a row counts; all do where it is None. Where none does the mean is 0.
 
     Raises:
         ValueError: there is not one number a place, or no rank holds a place.
     """
     if rows.ndim != 1:
         raise ValueError(f"a mean over places takes one number a place, [B], got {list(rows.shape)}")
-    count = int(ranks.total(len(rows)))
-    if not count:
+    if not int(ranks.total(len(rows))):
         raise ValueError("the batch is empty on every rank; a loss needs at least one place")
-    mine = rows.sum()
-    whole: Tensor = ranks.total(mine) / count
+    counted = rows if there is None else rows.where(there, 0.0)
+    mine = counted.sum()
+    count = ranks.total(mine.new_tensor(len(rows)) if there is None else there.sum().to(mine)).clamp_min(1)
     share = mine * (ranks.world_size() / count)
-    return share + (whole - share).detach()
+    return share + (ranks.total(mine) / count - share).detach()
 
 
 class AuxiliaryLoss(nn.Module):
