@@ -2,6 +2,7 @@
 
 from satclip.loss.clip import ClipLoss
 from satclip.loss.combined import CombinedLoss
+from satclip.loss.nested import NestedLoss
 from satclip.loss.pairs import MAX_LOGIT_SCALE
 from satclip.loss.regression import RegressionLoss
 from satclip.loss.rows import AuxiliaryLoss
@@ -13,6 +14,7 @@ __all__ = [
     "AuxiliaryLoss",
     "ClipLoss",
     "CombinedLoss",
+    "NestedLoss",
     "RegressionLoss",
     "SigLipLoss",
     "SoftClipLoss",
