@@ -22,3 +22,16 @@ def described(
     if name not in classes:
         raise ValueError(f"unknown {kind} {reprlib.repr(name)}; known are {', '.join(classes)}")
     return classes[name], {key: value for key, value in options.items() if key != "name"}
+
+
+def nested(config: Mapping[str, Any], dim: int) -> tuple[int, ...]:
+    """The prefixes of a nested embedding of `dim` numbers, the whole width last; none where the description has none.
+
+    Raises:
+        ValueError: they are no whole numbers that ascend to `dim`.
+    """
+    widths = config.get("nested", [])
+    whole = isinstance(widths, (list, tuple)) and all(type(width) is int and width > 0 for width in widths)
+    if not whole or (widths and (list(widths) != sorted(set(widths)) or widths[-1] != dim)):
+        raise ValueError(f"nested must be whole numbers that ascend to embedding_dim={dim}, got {reprlib.repr(widths)}")
+    return tuple(widths)

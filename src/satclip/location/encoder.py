@@ -13,7 +13,7 @@ from satclip.coordinates import coordinates
 from satclip.embedding import embed
 from satclip.harmonics import one_thread_after_a_fork
 from satclip.location.capture import computes_now, only_numbers, refuse_recording
-from satclip.location.described import NEEDED, described
+from satclip.location.described import NEEDED, described, nested
 from satclip.location.encodings import ENCODINGS, Encoding
 from satclip.location.hub import PretrainedMixin
 from satclip.location.networks import NETWORKS, Network
@@ -60,6 +60,7 @@ class LocationEncoder(PretrainedMixin):
         self.skip.check(encoding, embedding_dim)
         self.network = network(in_dim=encoding.dim, out_dim=embedding_dim - self.skip.dim)
         self.embedding_dim = embedding_dim
+        self.nested: tuple[int, ...] = ()  # prefixes that training made embeddings of their own, the whole width last
         self.source: str | None = None  # where the weights came from, once they are loaded
 
     def forward(self, lonlat: Tensor) -> Tensor:
@@ -184,6 +185,7 @@ class LocationEncoder(PretrainedMixin):
         return {
             "embedding_dim": self.embedding_dim,
             **self.skip.config(),
+            **({"nested": list(self.nested)} if self.nested else {}),
             "encoding": {"name": self.encoding.name, **self.encoding.options()},
             "network": {"name": self.network.name, **self.network.options()},
         }
@@ -209,9 +211,11 @@ class LocationEncoder(PretrainedMixin):
             raise ValueError(f"embedding_dim must be a whole number above 0, got {dim!r}; {NEEDED}")
         skip = {name: config[name] for name in ("skip_degrees", "skip_scale") if name in config}
         try:
-            return cls(encoding_class(**encoding), partial(network_class, **network), dim, **skip)
+            encoder = cls(encoding_class(**encoding), partial(network_class, **network), dim, **skip)
         except TypeError as error:  # an option of another name or type, which the constructors take as it comes
             raise ValueError(f"the encoding or the network takes no such options ({error}); {NEEDED}") from error
+        encoder.nested = nested(config, dim)
+        return encoder
 
     def from_features(self, features: Tensor) -> Tensor:
         """From what the encoding gives, [B, F], to the embedding [B, embedding_dim]."""

@@ -74,3 +74,8 @@ class NestedLoss(nn.Module):
                 raise ValueError("loss.loss gives several terms; put the nested loss inside loss=combined instead")
             terms.append(weight * term)
         return sum(terms[1:], terms[0])
+
+
+def prefixes_of(loss: nn.Module) -> tuple[int, ...]:
+    """The prefixes that a loss makes embeddings of their own, the whole width last; none where it is not nested."""
+    return next((module.dims for module in loss.modules() if isinstance(module, NestedLoss)), ())

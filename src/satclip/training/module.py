@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from satclip import __version__, ranks
 from satclip.location.encoder import LocationEncoder
+from satclip.loss.nested import prefixes_of
 from satclip.model import TwoTowers
 from satclip.retrieval import retrieval_metrics
 from satclip.training.changes import report_changes
@@ -64,6 +65,7 @@ class ContrastiveModule(L.LightningModule):
         self.model = TwoTowers(vision, location_encoder, temperature=temperature)
         self.model.logit_scale.requires_grad_(learn_temperature)
         self.loss = loss
+        location_encoder.nested = prefixes_of(loss)
         if cached_batches < 1:
             raise ValueError(f"cached_batches must be at least 1, got {cached_batches}")
         self.cached_batches = cached_batches
