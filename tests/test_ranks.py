@@ -17,8 +17,17 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from satclip import ranks
-from satclip.loss import ClipLoss, SigLipLoss, SoftClipLoss
-from satclip.training.gradcache import cached_embeddings
+from satclip.loss import (
+    AuxiliaryLoss,
+    ClipLoss,
+    CombinedLoss,
+    NestedLoss,
+    RegressionLoss,
+    SigLipLoss,
+    SoftClipLoss,
+)
+from satclip.loss.inputs import sources_of
+from satclip.training.gradcache import cached_outputs
 
 WORLDS = {2: [5, 8], 3: [4, 1, 6]}  # rows of each rank
 SCALES = {"usual": 2.6, "largest": 4.6}
@@ -26,6 +35,25 @@ LOSSES: dict[str, Callable[[], nn.Module]] = {
     "clip": lambda: ClipLoss(chunk=3),
     "siglip": lambda: SigLipLoss(chunk=3),
     "soft": lambda: SoftClipLoss(softness=0.8, chunk=3),
+}
+
+
+OPTIONS: dict[str, Any] = {"exclude_within_km": 4000.0, "exclude_alike": 0.1, "debias": 0.05, "chunk": 3}
+# Losses that see more than two embeddings, or are made of others: their formulas are tested on one process.
+MORE: dict[str, Callable[[], nn.Module]] = {
+    "excluded": lambda: ClipLoss(**OPTIONS),
+    "excluded by features": lambda: SoftClipLoss(**OPTIONS, alike_by="image_features", likeness="features"),
+    "sphere": lambda: SoftClipLoss(likeness="sphere", likeness_km=3000.0, chunk=3),
+    "nested": lambda: NestedLoss(ClipLoss(chunk=3), embedding_dim=8, dims=[2, 5]),
+    "combined": lambda: CombinedLoss(
+        {
+            "clip": ClipLoss(chunk=3),
+            "teacher": RegressionLoss(embedding_dim=8, target_dim=3, target="teacher"),
+            "features": RegressionLoss(embedding_dim=8, target_dim=16, target="image_features", standardise="channel"),
+            "term": AuxiliaryLoss("term"),
+        },
+        {"term": 0.3},
+    ),
 }
 
 
@@ -48,9 +76,32 @@ class Pair(nn.Module):
             embeddings = self.encode(images, lonlat)
         else:
             pieces = zip(images.split(chunk), lonlat.split(chunk), strict=True)
-            embeddings = cached_embeddings(self.encode, pieces, self)
+            embeddings = cached_outputs(self.encode, pieces, self)
         loss: Tensor = self.loss(*embeddings, self.logit_scale)
         return loss
+
+
+class Asked(Pair):
+    """The same, for losses that ask: features, a term of the location encoder, and entries of the batch."""
+
+    def outputs(self, images: Tensor, lonlat: Tensor) -> tuple[Tensor, ...]:
+        features, location = self.image[:-1](images), self.location(lonlat)
+        embedding = self.image[-1](features)
+        return embedding, location, features, (embedding.detach() - location).square()
+
+    def forward(self, images: Tensor, lonlat: Tensor, chunk: int | None = None) -> Tensor:
+        if chunk is None:
+            found = self.outputs(images, lonlat)
+        else:
+            pieces = zip(images.split(chunk), lonlat.split(chunk), strict=True)
+            found = cached_outputs(self.outputs, pieces, self)
+        image, location, features, term = found
+        teacher = images[:, :3].where(images[:, 3:4] < 1, torch.nan)  # some places have none
+        there = {"lonlat": 40 * lonlat.tanh(), "teacher": teacher, "image_features": features, "auxiliary.term": term}
+        asked = {argument: there[source] for argument, source in sources_of(self.loss).items()}
+        value = self.loss(image, location, self.logit_scale, **asked)
+        total: Tensor = sum(value.values()) if isinstance(value, dict) else value  # type: ignore[assignment]
+        return total
 
 
 def data(rows: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
@@ -89,6 +140,14 @@ def work(rank: int, rows: list[int]) -> dict[str, Any]:
         model = DistributedDataParallel(Pair(make(), SCALES["usual"]).double())
         images, lonlat = data(rows)[rank]
         found[f"cached {loss}"] = outcome(model, model(images, lonlat, 2))
+    more: dict[str, Any] = {}
+    for loss, make in MORE.items():
+        for held, name in ((rows, "uneven"), ([*rows[:-1], 0], "empty")):
+            model = DistributedDataParallel(Asked(make(), SCALES["usual"]).double())
+            more[f"{name} {loss}"] = outcome(model, model(*data(held)[rank]))
+        model = DistributedDataParallel(Asked(make(), SCALES["usual"]).double())
+        more[f"cached {loss}"] = outcome(model, model(*data(rows)[rank], 2))
+    found["more"] = more
     return found
 
 
@@ -182,9 +241,20 @@ def test_cached_gradients_over_ranks_are_those_of_one_process_too(found: list[di
         torch.testing.assert_close(result[f"cached {loss}"], expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("loss", MORE)
+@pytest.mark.parametrize("batch", ["uneven", "empty", "cached"])
+def test_what_a_loss_sees_beside_embeddings_is_gathered_too(found: list[dict[str, Any]], batch: str, loss: str) -> None:
+    rows = [*WORLDS[len(found)][:-1], 0] if batch == "empty" else WORLDS[len(found)]
+    model = Asked(MORE[loss](), SCALES["usual"]).double()
+    images, lonlat = (torch.cat(column) for column in zip(*data(rows), strict=True))
+    expected = outcome(model, model(images, lonlat))
+    for result in found:
+        torch.testing.assert_close(result["more"][f"{batch} {loss}"], expected, rtol=1e-9, atol=1e-9)
+
+
 def test_every_rank_reports_the_same_loss(found: list[dict[str, Any]]) -> None:
     for one, other in pairwise(found):
-        names = [name for name in one if isinstance(one[name], dict)]
+        names = [name for name in one if isinstance(one[name], dict) and name != "more"]
         assert len(names) == 5 * len(LOSSES)
         assert all(torch.equal(one[name]["value"], other[name]["value"]) for name in names)
 

@@ -6,6 +6,7 @@ Forms are run in turn, repeat after repeat, so that a busy machine slows both; t
 import argparse
 import ctypes
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -15,8 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from satclip.loss import ClipLoss, SigLipLoss, SoftClipLoss
+from satclip.loss import ClipLoss, NestedLoss, RegressionLoss, SigLipLoss, SoftClipLoss
+from satclip.sphere import EARTH_RADIUS_KM, uniform_on_sphere, unit_vectors
 
+NEAR_KM, ALIKE, CHANCE = 300.0, 0.2, 1e-4  # of the row with excluded and debiased negatives
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -41,6 +44,46 @@ def plain_soft(images: Tensor, locations: Tensor, logit_scale: Tensor) -> Tensor
     logits = logit_scale.exp() * F.normalize(images, dim=-1) @ F.normalize(locations, dim=-1).T
     target = 0.1 * torch.eye(len(logits), device=logits.device) + 0.9 * (units @ units.T / 0.1).softmax(-1)
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def plain_nested(images: Tensor, locations: Tensor, logit_scale: Tensor) -> Tensor:
+    """The whole matrix of each prefix."""
+    dims = (16, 64, images.shape[1])
+    return torch.stack([plain_clip(images[:, :dim], locations[:, :dim], logit_scale) for dim in dims]).mean()
+
+
+class PlainNegatives:
+    """The whole matrix, the whole matrix of what is excluded, and the debiased sums."""
+
+    def __init__(self, lonlat: Tensor, kilometres: float, cosine: float, debias: float) -> None:
+        self.points, self.kilometres, self.cosine, self.debias = unit_vectors(lonlat), kilometres, cosine, debias
+
+    def __call__(self, images: Tensor, locations: Tensor, logit_scale: Tensor) -> Tensor:
+        """The scalar loss."""
+        units = F.normalize(images.detach(), dim=-1)
+        units = F.normalize(units - units.mean(0), dim=-1)
+        logits = logit_scale.exp() * F.normalize(images, dim=-1) @ F.normalize(locations, dim=-1).T
+        out = self.points @ self.points.T >= math.cos(self.kilometres / EARTH_RADIUS_KM)
+        out = out.logical_or_(units @ units.T > self.cosine).fill_diagonal_(True)
+        match, count = logits.diagonal(), (~out).sum(1)
+        terms = logits.exp().masked_fill(out, 0)
+        least = (count * (-logit_scale.exp()).exp()).detach()
+        losses = []
+        for others in (terms.sum(1), terms.sum(0)):
+            wanted = (others - self.debias * count * match.exp()) / (1 - self.debias)
+            losses.append((match.exp() + torch.maximum(wanted, least)).log() - match)
+        return torch.stack(losses).mean()
+
+
+def plain_regression(head: RegressionLoss, target: Tensor) -> Loss:
+    """The formula, for a target that is standardised already."""
+
+    def loss(images: Tensor, locations: Tensor, logit_scale: Tensor) -> Tensor:
+        guess = F.linear(locations, head.head.weight, head.head.bias)
+        apart = 1 - F.cosine_similarity(guess, target, dim=1)
+        return (apart + (guess - target).square().mean(1)).mean() + 0 * (images.sum() + logit_scale)
+
+    return loss
 
 
 def resident(field: str) -> int:
@@ -77,7 +120,7 @@ def compare(name: str, plain: Loss, chunked: Loss, inputs: list[Tensor], repeats
             seconds[form].append(taken)
     medians = {form: statistics.median(values) for form, values in seconds.items()}
     errors = [
-        float((mine - right).norm() / right.norm())
+        float((mine - right).norm() / right.norm().clamp_min(1e-30))
         for mine, right in zip(gradients["chunked"], gradients["plain"], strict=True)
     ]
     return {
@@ -110,10 +153,32 @@ def main() -> None:
         (images + other).detach().requires_grad_(),
         torch.tensor(2.6, requires_grad=True),
     ]
+    lonlat = uniform_on_sphere(options.batch, generator)
+    target = torch.randn(options.batch, 102, generator=generator)
+    target = (target - target.mean(0)) / target.var(0, correction=0).mean().sqrt()
+    regression = RegressionLoss(embedding_dim=options.dim, target_dim=102, target="target").eval()
+
+    def excluded(*given: Tensor) -> Tensor:
+        loss: Tensor = ClipLoss(chunk=options.chunk, exclude_within_km=NEAR_KM, exclude_alike=ALIKE, debias=CHANCE)(
+            *given, lonlat=lonlat
+        )
+        return loss
+
+    def regressed(images: Tensor, locations: Tensor, logit_scale: Tensor) -> Tensor:
+        loss: Tensor = regression(images, locations, logit_scale, target=target)
+        return loss + 0 * (images.sum() + logit_scale)
+
+    nested = NestedLoss(ClipLoss(chunk=options.chunk), embedding_dim=options.dim, dims=[16, 64])
+    plain_excluded = PlainNegatives(lonlat, NEAR_KM, ALIKE, CHANCE)
     rows = [
         compare("clip", plain_clip, ClipLoss(chunk=options.chunk), inputs, options.repeats),
         compare("soft_clip", plain_soft, SoftClipLoss(chunk=options.chunk), inputs, options.repeats),
         compare("siglip", plain_siglip, SigLipLoss(chunk=options.chunk), inputs, options.repeats),
+        compare("clip, near and alike excluded, debiased", plain_excluded, excluded, inputs, options.repeats),
+        compare("nested 16, 64, all", plain_nested, nested, inputs, options.repeats),
+        compare(
+            "regression of 102 (no chunks)", plain_regression(regression, target), regressed, inputs, options.repeats
+        ),
     ]
 
     print(f"batch {options.batch}, {options.dim} dimensions, blocks of {options.chunk} rows, {options.threads} threads")

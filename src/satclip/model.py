@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -47,6 +48,68 @@ class TwoTowers(nn.Module):
             TypeError: the images are no tensor.
             ValueError: the images are whole numbers, or of another shape than the tower takes.
         """
+        embedding: Tensor = self.vision(self._reflectance(images))
+        return embedding
+
+    def encode_image_and_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """As `encode_image`, and what the tower's head works on: [B, C, H, W] -> [B, D], [B, K].
+
+        A tower that has features is `head(features(images))`.
+        """
+        vision: Any = self.vision
+        features: Tensor = vision.features(self._reflectance(images))
+        embedding: Tensor = vision.head(features)
+        return embedding, features
+
+    def check_features(self) -> None:
+        """Refuse a tower that cannot tell its features from its embedding.
+
+        Raises:
+            ValueError: it has no `features`, or no `head`.
+        """
+        if not (callable(getattr(self.vision, "features", None)) and callable(getattr(self.vision, "head", None))):
+            raise ValueError(
+                f"the loss asks for image_features, and the image tower {type(self.vision).__name__} has no features() "
+                "and head(); choose another of its inputs, or a tower with both"
+            )
+
+    def encode_location_and_auxiliary(
+        self, lonlat: Tensor, image_embeddings: Tensor, names: Sequence[str]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Location embeddings [B, D], and the terms of these names that the encoder computes beside them, [B, ...].
+
+        Raises:
+            ValueError: a term has not one row a place: it could be put together neither over parts of a batch nor over
+                ranks.
+        """
+        embedding, terms = self.location_encoder.with_auxiliary(lonlat, image_embeddings)
+        for name in names:
+            if terms[name].ndim < 1 or len(terms[name]) != len(lonlat):
+                raise ValueError(
+                    f"the location encoder's term {name} is {list(terms[name].shape)} for {len(lonlat)} places; it "
+                    "must have one row a place, [B, ...]: no mean of parts is the mean of the whole"
+                )
+        return embedding, [terms[name] for name in names]
+
+    def check_auxiliary(self, names: Sequence[str], *, sees_images: bool = True) -> None:
+        """Refuse terms that the location encoder does not compute, or not without image embeddings.
+
+        Raises:
+            ValueError: names them and those that there are.
+        """
+        known = tuple(getattr(self.location_encoder, "auxiliary", ()))
+        if unknown := [name for name in names if name not in known]:
+            there = (
+                f"it has {', '.join(known)}" if known else "it has none; choose an encoder that has, or another loss"
+            )
+            raise ValueError(f"the loss asks for the location encoder's auxiliary {', '.join(unknown)}, and {there}")
+        if names and not sees_images:
+            raise ValueError(
+                f"the location encoder's auxiliary {', '.join(names)} need image embeddings, and this loss has none; "
+                "add a contrastive one beside it (loss=combined)"
+            )
+
+    def _reflectance(self, images: Tensor) -> Tensor:
         if not isinstance(images, Tensor):
             raise TypeError(
                 f"images must be a tensor [B, C, H, W], got {type(images).__name__}; torch.as_tensor(images)"
@@ -54,8 +117,7 @@ class TwoTowers(nn.Module):
         if not images.is_floating_point():
             raise ValueError(f"images must be reflectance in floats (DN / 10000 for Sentinel-2), got {images.dtype}")
         weight = next(self.vision.parameters(), images)
-        embedding: Tensor = self.vision(images.to(weight.dtype))
-        return embedding
+        return images.to(weight.dtype)
 
     def encode_location(self, lonlat: Tensor) -> Tensor:
         """(longitude, latitude) in degrees [B, 2] -> [B, D], not normalised, in the location tower's dtype."""

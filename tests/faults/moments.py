@@ -108,11 +108,10 @@ def fit(
     torch.manual_seed(0)
     last = folder / "checkpoints" / "last.ckpt"
     found = (last if last.exists() else None) if ckpt == "auto" else ckpt
-    loss = ClipLoss()
-    loss.cached_batches = 2
     module = ContrastiveModule(
         LocationEncoder(SphericalHarmonics(3), partial(Siren, hidden_dim=8, dropout=0.1), 8),
-        TinyCNN(in_channels=3, embedding_dim=8, width=2), loss, partial(adamw, lr=lr, weight_decay=decay), schedule,
+        TinyCNN(in_channels=3, embedding_dim=8, width=2), ClipLoss(), partial(adamw, lr=lr, weight_decay=decay),
+        schedule, cached_batches=2,
     )  # fmt: skip
     logger = CsvLogger(str(folder / "csv"))
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from satclip.loss import ClipLoss, SigLipLoss
-from satclip.training.gradcache import cached_embeddings
+from satclip.training.gradcache import cached_outputs
 
 
 class Towers(nn.Module):
@@ -51,7 +51,7 @@ def test_chunks_give_the_gradients_of_the_whole_batch(loss: nn.Module) -> None:
     expected = loss(*whole.encode(images, lonlat), whole.logit_scale)
     expected.backward()
     pieces = list(zip(images.split(16), lonlat.split(16), strict=True))
-    found = loss(*cached_embeddings(cached.encode, pieces, cached), cached.logit_scale)
+    found = loss(*cached_outputs(cached.encode, pieces, cached), cached.logit_scale)
     found.backward()
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
     assert cached.gradients().keys() == dict(cached.named_parameters()).keys()
@@ -61,7 +61,7 @@ def test_chunks_give_the_gradients_of_the_whole_batch(loss: nn.Module) -> None:
 def test_only_one_chunk_is_alive_at_a_time() -> None:
     images, lonlat = batch(50)
     towers = build()
-    embeddings = cached_embeddings(towers.encode, zip(images.split(10), lonlat.split(10), strict=True), towers)
+    embeddings = cached_outputs(towers.encode, zip(images.split(10), lonlat.split(10), strict=True), towers)
     assert not any(activation() is not None for activation in towers.living)
     ClipLoss()(*embeddings, towers.logit_scale).backward()
     assert towers.calls == 10
@@ -76,7 +76,7 @@ def test_dropout_draws_the_same_in_both_passes() -> None:
     halves = [kept.encode(*piece) for piece in pieces]
     ClipLoss()(*map(torch.cat, zip(*halves, strict=True)), kept.logit_scale).backward()
     torch.manual_seed(3)
-    ClipLoss()(*cached_embeddings(cached.encode, pieces, cached), cached.logit_scale).backward()
+    ClipLoss()(*cached_outputs(cached.encode, pieces, cached), cached.logit_scale).backward()
     torch.testing.assert_close(cached.gradients(), kept.gradients(), rtol=1e-6, atol=1e-6)
 
 
@@ -86,7 +86,7 @@ def test_batch_norms_note_their_statistics_once() -> None:
     kept, cached = build(norm=True), build(norm=True)
     halves = [kept.encode(*piece) for piece in pieces]
     ClipLoss()(*map(torch.cat, zip(*halves, strict=True)), kept.logit_scale).backward()
-    ClipLoss()(*cached_embeddings(cached.encode, pieces, cached), cached.logit_scale).backward()
+    ClipLoss()(*cached_outputs(cached.encode, pieces, cached), cached.logit_scale).backward()
     torch.testing.assert_close(cached.state_dict(), kept.state_dict())
     torch.testing.assert_close(cached.gradients(), kept.gradients(), rtol=1e-6, atol=1e-6)
     assert cached.image[1].momentum == 0.1
@@ -95,4 +95,4 @@ def test_batch_norms_note_their_statistics_once() -> None:
 def test_without_a_chunk_it_says_so() -> None:
     towers = build()
     with pytest.raises(ValueError, match="no chunk to encode"):
-        cached_embeddings(towers.encode, [], towers)
+        cached_outputs(towers.encode, [], towers)

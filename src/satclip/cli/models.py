@@ -9,14 +9,19 @@ from satclip.checkpoint import load_location_encoder
 from satclip.checkpoint.sources import UNTRAINED
 from satclip.cli.failures import expected
 from satclip.location.encoder import LocationEncoder
+from satclip.location.prefix import shorten
 
 
-def open_encoder(source: str, *, device: str = "cpu", dtype: str | None = "float32") -> LocationEncoder:
+def open_encoder(
+    source: str, *, device: str = "cpu", dtype: str | None = "float32", dims: int | None = None
+) -> LocationEncoder:
     """The location encoder of `source`, computing in float64 for `dtype` float64, as saved for None, else in float32.
+
+    With `dims` it gives so many numbers, brought to length 1; says so where it was not trained for that.
 
     Raises:
         click.ClickException: it cannot be loaded.
-        click.BadParameter: the device is not there, or is MPS with float64.
+        click.BadParameter: the device is not there, or is MPS with float64; or there are not so many numbers.
     """
     chosen = choose_device(device)
     if chosen == "mps" and dtype == "float64":
@@ -26,7 +31,25 @@ def open_encoder(source: str, *, device: str = "cpu", dtype: str | None = "float
         encoder = load_location_encoder(source, device=chosen, dtype=computed)
     if Path(source.removeprefix(UNTRAINED)).is_dir() and Path(encoder.source or source) != Path(source):
         click.echo(f"{source}: taking {encoder.source}", err=True)
+    if dims is not None:
+        check_dims(dims, encoder.embedding_dim, encoder.nested, source)
+        encoder = shorten(encoder, dims)
     return encoder
+
+
+def check_dims(dims: int, whole: int, nested: tuple[int, ...], source: str) -> None:
+    """Refuse more numbers than an embedding has; say so where its first ones were not trained to stand alone.
+
+    Raises:
+        click.BadParameter: there are not so many.
+    """
+    if dims > whole:
+        raise click.BadParameter(
+            f"the embedding of {source} has {whole} numbers: give {whole} at most", param_hint="--dims"
+        )
+    if dims not in (*nested, whole):
+        trained = f"for its first {', '.join(map(str, nested))}" if nested else "for all of its numbers together"
+        click.echo(f"note: {source} was trained {trained}; its first {dims} alone may say little", err=True)
 
 
 def choose_device(name: str) -> str:

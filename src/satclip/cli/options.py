@@ -43,6 +43,16 @@ def model_option(function: Function) -> Function:
     )(function)
 
 
+def dims_option(function: Function) -> Function:
+    """`--dims`: the first numbers of the embedding alone."""
+    return click.option(
+        "--dims",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Only the first N numbers, brought to length 1: for models trained with loss=nested.",
+    )(function)
+
+
 def device_option(function: Function) -> Function:
     """`--device`."""
     return click.option(

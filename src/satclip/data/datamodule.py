@@ -16,8 +16,10 @@ from satclip.data.batches.indexed import collect
 from satclip.data.batches.loader import Loader, Plan, check_at_least
 from satclip.data.batches.position import contents, resumed
 from satclip.data.batches.protocol import PlacedPatches
+from satclip.data.batches.regional import check_batching
+from satclip.data.batches.statistics import PatchStatistics
 from satclip.data.batches.streamed import collect_stream
-from satclip.data.batches.transfer import is_narrow, settled, to_narrow
+from satclip.data.batches.transfer import finished, is_narrow, to_narrow
 from satclip.data.geotiff.bands import SENTINEL2_L2A, choose_bands
 from satclip.data.sources.locate import DataLocation, Streamed
 from satclip.data.sources.protocol import Source
@@ -52,11 +54,11 @@ class S2DataModule(L.LightningDataModule):
         shuffle_window: shards whose samples are mixed with each other.
         urls: brace patterns of shards that lie elsewhere: files, http(s), s3, gs, or `pipe:` and a command.
         hub: a data set on the Hugging Face hub, for when `root` holds nothing.
-        source: a reader of one's own (see `satclip.data.sources.protocol`) instead of all these; index.csv is still
-            looked for in `root`.
-        cache_gib: how much of shards that lie elsewhere is kept in `root/cache`; 0 streams them without keeping any,
-            and promises less (see `satclip.data.batches.streamed`).
+        source: a reader of one's own, see `satclip.data.sources.protocol`; index.csv is still looked for in `root`.
+        cache_gib: how much of remote shards is kept in `root/cache`; 0: none, see `satclip.data.batches.streamed`.
+        batching: "random"; "regional", batches of neighbours, the hardest negatives; "mixed", half and half.
         flips, rotate, blur_sigma, jitter_degrees: see `Augmentation`.
+        image_statistics: each batch has `image_statistics` of the whole patches, see `PatchStatistics`; empty for none.
     """
 
     def __init__(
@@ -85,6 +87,8 @@ class S2DataModule(L.LightningDataModule):
         rotate: bool = False,
         blur_sigma: Sequence[float] | None = (0.1, 2.0),
         jitter_degrees: float = 0.005,
+        image_statistics: Sequence[int] = (),
+        batching: str = "random",
     ) -> None:
         super().__init__()
         check_at_least(0, num_workers=num_workers)
@@ -96,7 +100,8 @@ class S2DataModule(L.LightningDataModule):
         self.bands = choose_bands(list(bands), list(file_bands))
         sigma = None if blur_sigma is None else tuple(blur_sigma)
         self.augmentation = Augmentation(self.bands.places, image_size, scale, flips, rotate, sigma, jitter_degrees)
-        self.split = Split(split, val_fraction, split_degrees, split_buffer_km)
+        self.statistics = PatchStatistics(self.bands.places, scale, tuple(image_statistics))
+        self.split, self.regional = Split(split, val_fraction, split_degrees, split_buffer_km), check_batching(batching)
         patterns = (urls,) if isinstance(urls, str) else tuple(urls or ())
         if source is not None and patterns:
             raise ValueError("dataset.source and dataset.urls both say where patches come from; give one of them")
@@ -187,11 +192,12 @@ class S2DataModule(L.LightningDataModule):
     def transform(self, batch: RawBatch, epoch: int | None = None) -> Batch:
         """A raw batch as in training of that epoch, or as in validation where `epoch` is None."""
         raw, lonlat, ids, sizes = batch["image"], batch["lonlat"], batch["id"], batch.get("size")
+        statistics = self.statistics(raw, sizes) if self.statistics.grids else None
         if epoch is None:
             images = self.augmentation.validation(raw, sizes)
         else:
             images, lonlat = self.augmentation.train(raw, lonlat, ids, seed=self.seed, epoch=epoch, sizes=sizes)
-        return settled({"image": images, "lonlat": lonlat, "id": ids}, images.device)
+        return finished(batch, images, lonlat, statistics)
 
     def validation_sample(self, count: int, seed: int = 0) -> dict[str, Tensor]:
         """At most `count` validation samples drawn by `seed`, as validation sees them, on the CPU: a `Batch`."""
@@ -230,6 +236,7 @@ class S2DataModule(L.LightningDataModule):
         """What the steps of an epoch follow from, apart from the shards."""
         steps = 1 if self.trainer is None else self.trainer.accumulate_grad_batches
         mixed = {"batch_size": self.batch_size, "seed": self.seed, "shuffle_window": self.location.window}
+        mixed["regional_percent"] = self.regional
         return {**mixed, **contents(self.collection.train_rows), "accumulate_grad_batches": steps}
 
     def _plan(self, start: tuple[int, int] = (0, 0)) -> Plan:
@@ -240,4 +247,4 @@ class S2DataModule(L.LightningDataModule):
             if world_size > 1 and replaces_samplers(self.trainer):
                 raise ValueError("the batches are dealt out here: give Trainer(use_distributed_sampler=False)")
         window, workers = self.location.window, self.num_workers
-        return Plan(self.batch_size, self.seed, window, workers, rank, world_size, start)
+        return Plan(self.batch_size, self.seed, window, workers, rank, world_size, start, self.regional)

@@ -1,7 +1,6 @@
 """The location encoder: an encoding of (longitude, latitude) and a network on top."""
 
 import math
-import reprlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -14,6 +13,7 @@ from satclip.coordinates import coordinates
 from satclip.embedding import embed
 from satclip.harmonics import one_thread_after_a_fork
 from satclip.location.capture import computes_now, only_numbers, refuse_recording
+from satclip.location.described import NEEDED, described, nested
 from satclip.location.encodings import ENCODINGS, Encoding
 from satclip.location.hub import PretrainedMixin
 from satclip.location.networks import NETWORKS, Network
@@ -21,7 +21,6 @@ from satclip.location.places import check_tensor, no_place
 from satclip.location.skip import Skip
 from satclip.sphere import check_lonlat
 
-NEEDED = "a description needs embedding_dim, encoding and network, as LocationEncoder.config() gives them"
 COMPUTED = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
@@ -61,6 +60,7 @@ class LocationEncoder(PretrainedMixin):
         self.skip.check(encoding, embedding_dim)
         self.network = network(in_dim=encoding.dim, out_dim=embedding_dim - self.skip.dim)
         self.embedding_dim = embedding_dim
+        self.nested: tuple[int, ...] = ()  # prefixes that training made embeddings of their own, the whole width last
         self.source: str | None = None  # where the weights came from, once they are loaded
 
     def forward(self, lonlat: Tensor) -> Tensor:
@@ -88,6 +88,24 @@ class LocationEncoder(PretrainedMixin):
             if (outside & ~lonlat.isnan().any(-1)).any():
                 check_lonlat(lonlat)
         return self._embed_blocks(lonlat).masked_fill(outside[:, None], math.nan)
+
+    @property
+    def auxiliary(self) -> tuple[str, ...]:
+        """Names of the terms that `with_auxiliary` gives: those of the network; most have none."""
+        return tuple(getattr(self.network, "auxiliary", ()))
+
+    def with_auxiliary(self, lonlat: Tensor, image_embeddings: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The embedding [B, D] and, by name, the terms [B, ...] that the network adds to a loss in training.
+
+        Args:
+            lonlat: degrees [B, 2].
+            image_embeddings: of the same places, [B, D], not normalised, with their gradient.
+        """
+        check_tensor(lonlat)
+        features = self.encoding(lonlat, self.dtype)
+        network: Any = self.network
+        embedding, terms = network.with_auxiliary(features, image_embeddings)
+        return self.skip.beside(embedding, features[..., self.skip.features]), terms
 
     def extra_repr(self) -> str:
         """What a reader wants to know first: D, L or the scales, where it comes from."""
@@ -167,6 +185,7 @@ class LocationEncoder(PretrainedMixin):
         return {
             "embedding_dim": self.embedding_dim,
             **self.skip.config(),
+            **({"nested": list(self.nested)} if self.nested else {}),
             "encoding": {"name": self.encoding.name, **self.encoding.options()},
             "network": {"name": self.network.name, **self.network.options()},
         }
@@ -185,16 +204,18 @@ class LocationEncoder(PretrainedMixin):
                 f"from_config takes the dictionary that config() returns, got {type(config).__name__}: "
                 "LocationEncoder.from_config(encoder.config()), or encoder.untrained(seed)"
             )
-        encoding_class, encoding = _described(config, "encoding", ENCODINGS)
-        network_class, network = _described(config, "network", NETWORKS)
+        encoding_class, encoding = described(config, "encoding", ENCODINGS)
+        network_class, network = described(config, "network", NETWORKS)
         dim = config.get("embedding_dim")
         if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
             raise ValueError(f"embedding_dim must be a whole number above 0, got {dim!r}; {NEEDED}")
         skip = {name: config[name] for name in ("skip_degrees", "skip_scale") if name in config}
         try:
-            return cls(encoding_class(**encoding), partial(network_class, **network), dim, **skip)
+            encoder = cls(encoding_class(**encoding), partial(network_class, **network), dim, **skip)
         except TypeError as error:  # an option of another name or type, which the constructors take as it comes
             raise ValueError(f"the encoding or the network takes no such options ({error}); {NEEDED}") from error
+        encoder.nested = nested(config, dim)
+        return encoder
 
     def from_features(self, features: Tensor) -> Tensor:
         """From what the encoding gives, [B, F], to the embedding [B, embedding_dim]."""
@@ -221,16 +242,3 @@ class LocationEncoder(PretrainedMixin):
         if device.type == "cpu":
             return min(max(2**23 // self.encoding.dim, 512), 4096)
         return min(max(2**25 // self.encoding.dim, 2048), 65536)
-
-
-def _described(
-    config: Mapping[str, Any], kind: str, classes: Mapping[str, Callable[..., Any]]
-) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """The class that `config[kind]` names, and its options."""
-    options = config.get(kind)
-    if not isinstance(options, Mapping) or not isinstance(options.get("name"), str):
-        raise ValueError(f"{kind} must be a dictionary with a name, got {reprlib.repr(options)}; {NEEDED}")
-    name = options["name"]
-    if name not in classes:
-        raise ValueError(f"unknown {kind} {reprlib.repr(name)}; known are {', '.join(classes)}")
-    return classes[name], {key: value for key, value in options.items() if key != "name"}

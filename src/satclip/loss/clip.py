@@ -8,7 +8,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from satclip import ranks
+from satclip.loss.negatives import EMBEDDING, Excluded, Negatives, debiased
 from satclip.loss.pairs import FLOOR, LEAST, at_least_one, blocks, pair
+
+LOWEST = -1e4  # below any logit: a column whose rows are all excluded so far has a maximum to count from
 
 
 class ClipLoss(nn.Module):
@@ -27,23 +30,45 @@ class ClipLoss(nn.Module):
     share times the number of ranks, because DDP averages gradients: that average is then the gradient of one process
     with the whole batch. Ranks may hold unequal numbers of rows, or none; each must call the loss equally often.
 
+    Not every other row is a true negative: two patches of one desert are alike. Pairs within so many kilometres, or
+    whose pictures are alike, can be left out of the denominators, and what remains be debiased for the chance that a
+    negative is a positive (Chuang et al. 2020, arXiv 2007.00224). A row without negatives adds nothing.
+
     Args:
         chunk: rows of the similarity matrix worked on at once.
-        cached_batches: in how many parts the training step sends the batch through the towers (see
-            `satclip.training.gradcache`); the loss itself always sees the whole.
+        exclude_within_km, exclude_alike, alike_by, debias: see `Negatives`.
     """
 
-    def __init__(self, *, chunk: int = 512, cached_batches: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        chunk: int = 512,
+        exclude_within_km: float = 0.0,
+        exclude_alike: float | None = None,
+        alike_by: str = EMBEDDING,
+        debias: float = 0.0,
+    ) -> None:
         super().__init__()
-        at_least_one(chunk=chunk, cached_batches=cached_batches)
+        at_least_one(chunk=chunk)
         self.chunk = chunk
-        self.cached_batches = cached_batches
+        self.negatives = Negatives(exclude_within_km, exclude_alike, alike_by, debias)
+        self.inputs = self.negatives.inputs
 
-    def forward(self, image_embeddings: Tensor, location_embeddings: Tensor, logit_scale: Tensor) -> Tensor:
-        """The scalar loss, in float32 (float64 if the embeddings are)."""
+    def forward(
+        self, image_embeddings: Tensor, location_embeddings: Tensor, logit_scale: Tensor, **given: Tensor
+    ) -> Tensor:
+        """The scalar loss, in float32 (float64 if the embeddings are).
+
+        Args:
+            image_embeddings: [B, D], not normalised.
+            location_embeddings: [B, D], not normalised.
+            logit_scale: ln(1 / temperature).
+            given: what the options need: `lonlat` in degrees [B, 2], `alike_by` [B, K].
+        """
         with torch.autocast(image_embeddings.device.type, enabled=False):
             pairs = pair(image_embeddings, location_embeddings, logit_scale)
-            loss: Tensor = _SymmetricCrossEntropy.apply(*pairs, self.chunk)
+            excluded = self.negatives.excluded(pairs, image_embeddings, given)
+            loss: Tensor = _SymmetricCrossEntropy.apply(*pairs, self.chunk, excluded, self.negatives.debias)
         return loss
 
 
@@ -54,7 +79,16 @@ class _SymmetricCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, locations: Tensor, scale: Tensor, first: int, chunk: int) -> Tensor:
+    def forward(
+        ctx: Any,
+        images: Tensor,
+        locations: Tensor,
+        scale: Tensor,
+        first: int,
+        chunk: int,
+        excluded: Excluded | None,
+        debias: float,
+    ) -> Tensor:
         count, width = len(images), len(locations)
         bare = _needs_no_shift(scale)
         scaled = images * scale
@@ -62,12 +96,19 @@ class _SymmetricCrossEntropy(torch.autograd.Function):
         row_max = images.new_zeros(count)
         column_max, column_others = images.new_full((width,), 0 if bare else -torch.inf), images.new_zeros(width)
         logits_memory, terms_memory = (images.new_empty(min(chunk, count), width) for _ in range(2))
+        row_count, column_count = images.new_full((count,), width - 1), images.new_zeros(width)
+        out: Tensor | None = None
 
         for rows in blocks(count, chunk):
             size, diagonal = rows.stop - rows.start, first + rows.start
             logits, terms = logits_memory[:size], terms_memory[:size]
             torch.mm(scaled[rows], locations.T, out=logits)
             matches[rows] = logits.diagonal(diagonal)
+            if excluded is not None:
+                out = excluded.block(rows)
+                logits.masked_fill_(out, -torch.inf)
+                row_count[rows] -= out.sum(1)
+                column_count -= out.sum(0)
             if bare:
                 terms = logits.exp_()
                 terms.diagonal(diagonal).zero_()
@@ -75,11 +116,11 @@ class _SymmetricCrossEntropy(torch.autograd.Function):
             else:
                 torch.amax(logits, 1, out=row_max[rows])
                 torch.sub(logits, row_max[rows, None], out=terms).clamp_(min=FLOOR).exp_()
-                terms.diagonal(diagonal).zero_()
+                _zero(terms, diagonal, out)
                 torch.sum(terms, 1, out=row_others[rows])
-                higher = torch.maximum(column_max, logits.amax(0))
+                higher = torch.maximum(column_max, logits.amax(0)).clamp_(min=LOWEST)
                 terms = logits.sub_(higher).clamp_(min=FLOOR).exp_()
-                terms.diagonal(diagonal).zero_()
+                _zero(terms, diagonal, out)
                 column_others.mul_((column_max - higher).exp_())
                 column_max = higher
             column_others.add_(terms.sum(0))
@@ -88,18 +129,28 @@ class _SymmetricCrossEntropy(torch.autograd.Function):
         higher = ranks.largest(column_max)
         column_match = torch.zeros_like(column_others)
         column_match[own] = (matches - higher[own]).exp_()
-        column_others, column_match = ranks.total(
-            torch.stack((column_others * (column_max - higher).exp_(), column_match))
+        column_others, column_match, column_count = ranks.total(
+            torch.stack((column_others * (column_max - higher).exp_(), column_match, column_count))
         )
-        row_margin = row_others.log() + row_max - matches
-        column_margin = (column_others.log() + higher)[own] - matches
+        column_count += width - 1
+        row_match = (matches - row_max).exp_()
+        row_counts, column_counts = (row_count, column_count) if debias else (None, None)
+        row = debiased(row_others, row_match, row_counts, (-scale - row_max).exp_(), debias)
+        column = debiased(column_others, column_match, column_counts, (-scale - higher).exp_(), debias)
+        row_margin = row.others.log() + row_max - matches
+        column_margin = (column.others.log() + higher)[own] - matches
         losses = F.softplus(row_margin) + F.softplus(column_margin)
 
-        per_row = 1 / (row_others + (matches - row_max).exp_())
-        per_column = 1 / (column_others + column_match)
+        per_row, per_column = 1 / (row.others + row_match), 1 / (column.others + column_match)
         pull = row_margin.sigmoid_() + column_margin.sigmoid_()
+        if row.slope is not None and row.by_match is not None:
+            pull += row.by_match * row_match * per_row
+            per_row *= row.slope
+        if column.slope is not None and column.by_match is not None:
+            pull += (column.by_match * column_match * per_column)[own]
+            per_column *= column.slope
         ctx.save_for_backward(images, locations, scale, row_max, per_row, higher, per_column, pull)
-        ctx.first, ctx.chunk, ctx.bare = first, chunk, bare
+        ctx.first, ctx.chunk, ctx.bare, ctx.excluded = first, chunk, bare, excluded
         return ranks.total(losses.sum()) / (2 * width)
 
     @staticmethod
@@ -116,19 +167,31 @@ class _SymmetricCrossEntropy(torch.autograd.Function):
                 size = rows.stop - rows.start
                 logits, terms = logits_memory[:size], terms_memory[:size]
                 torch.mm(scaled[rows], locations.T, out=logits)
+                out = None if ctx.excluded is None else ctx.excluded.block(rows)
+                if out is not None:
+                    logits.masked_fill_(out, -torch.inf)
                 if ctx.bare:
                     torch.add(per_row[rows, None], per_column, out=terms)
                     slopes = logits.exp_().mul_(terms).clamp_(min=LEAST)
                 else:
                     torch.sub(logits, row_max[rows, None], out=terms).clamp_(min=FLOOR).exp_().mul_(per_row[rows, None])
                     slopes = logits.sub_(column_max).clamp_(min=FLOOR).exp_().mul_(per_column).add_(terms)
+                if out is not None:
+                    slopes.masked_fill_(out, 0)
                 slopes.diagonal(ctx.first + rows.start).copy_(-pull[rows])
                 torch.mm(slopes, locations, out=to_images[rows])
                 to_locations.addmm_(slopes.T, images[rows])
 
         share = gradient * (ranks.world_size() / (2 * width))
         to_scale = (images * to_images).sum() * share
-        return to_images.mul_(scale * share), to_locations.mul_(scale * share), to_scale, None, None
+        return to_images.mul_(scale * share), to_locations.mul_(scale * share), to_scale, None, None, None, None
+
+
+def _zero(terms: Tensor, diagonal: int, out: Tensor | None) -> None:
+    """Let the matches and what is excluded add nothing."""
+    terms.diagonal(diagonal).zero_()
+    if out is not None:
+        terms.masked_fill_(out, 0)
 
 
 def _needs_no_shift(scale: Tensor) -> bool:

@@ -19,16 +19,13 @@ class SigLipLoss(nn.Module):
 
     Args:
         chunk: rows of the similarity matrix worked on at once.
-        cached_batches: in how many parts the training step sends the batch through the towers (see
-            `satclip.training.gradcache`); the loss itself always sees the whole.
         bias: where the learned bias starts.
     """
 
-    def __init__(self, *, chunk: int = 512, cached_batches: int = 1, bias: float = -10.0) -> None:
+    def __init__(self, *, chunk: int = 512, bias: float = -10.0) -> None:
         super().__init__()
-        at_least_one(chunk=chunk, cached_batches=cached_batches)
+        at_least_one(chunk=chunk)
         self.chunk = chunk
-        self.cached_batches = cached_batches
         self.bias = nn.Parameter(torch.tensor(float(bias)))
 
     def forward(self, image_embeddings: Tensor, location_embeddings: Tensor, logit_scale: Tensor) -> Tensor:

@@ -4,17 +4,18 @@ import math
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from satclip import ranks
 from satclip.loss.clip import ClipLoss
-from satclip.loss.pairs import EPSILON, FLOOR, Pairs, at_least_one, blocks, pair
+from satclip.loss.inputs import FEATURES
+from satclip.loss.negatives import EMBEDDING, centred_units
+from satclip.loss.pairs import FLOOR, Pairs, at_least_one, blocks, pair
 from satclip.sphere import EARTH_RADIUS_KM, unit_vectors
 
 Likeness = Literal["embedding", "features", "sphere"]
-INPUTS: dict[Likeness, tuple[str, ...]] = {"embedding": (), "features": ("image_features",), "sphere": ("lonlat",)}
+ARGUMENTS: dict[Likeness, tuple[str, ...]] = {"embedding": (), "features": ("image_features",), "sphere": ("lonlat",)}
 
 
 class SoftClipLoss(nn.Module):
@@ -36,10 +37,11 @@ class SoftClipLoss(nn.Module):
         likeness: what the pictures' likeness is told by. "embedding": the image tower's own embeddings, centred over
             the batch. "features": the features that the image tower's head works on, centred; for frozen backbones.
             "sphere": the distance of the places, a Gaussian-like kernel of width `likeness_km`.
+        features: where those come from, see `satclip.loss.inputs.sources_of`.
         likeness_temperature: T, for embedding and features.
         likeness_km: standard deviation of the kernel on the sphere, T = (likeness_km / Earth's radius)^2.
         chunk: rows of the matrices worked on at once.
-        cached_batches: see `ClipLoss`.
+        exclude_within_km, exclude_alike, alike_by, debias: of the denominators, see `Negatives`; the targets stay.
 
     Raises:
         ValueError: an argument is out of its bounds.
@@ -50,17 +52,21 @@ class SoftClipLoss(nn.Module):
         *,
         softness: float = 0.9,
         likeness: Likeness = "embedding",
+        features: str = FEATURES,
         likeness_temperature: float = 0.1,
         likeness_km: float = 500.0,
         chunk: int = 512,
-        cached_batches: int = 1,
+        exclude_within_km: float = 0.0,
+        exclude_alike: float | None = None,
+        alike_by: str = EMBEDDING,
+        debias: float = 0.0,
     ) -> None:
         super().__init__()
-        at_least_one(chunk=chunk, cached_batches=cached_batches)
+        at_least_one(chunk=chunk)
         if not 0 <= softness <= 1:
             raise ValueError(f"loss.softness must be from 0 (one-hot targets) to 1, got {softness}")
-        if likeness not in INPUTS:
-            raise ValueError(f"loss.likeness must be one of {', '.join(INPUTS)}, got {likeness!r}")
+        if likeness not in ARGUMENTS:
+            raise ValueError(f"loss.likeness must be one of {', '.join(ARGUMENTS)}, got {likeness!r}")
         for name, value in (("likeness_temperature", likeness_temperature), ("likeness_km", likeness_km)):
             if not 0 < value < math.inf:
                 raise ValueError(f"loss.{name} must be positive, got {value}")
@@ -68,9 +74,15 @@ class SoftClipLoss(nn.Module):
         self.likeness = likeness
         self.temperature = (likeness_km / EARTH_RADIUS_KM) ** 2 if likeness == "sphere" else likeness_temperature
         self.chunk = chunk
-        self.cached_batches = cached_batches
-        self.inputs = INPUTS[likeness]
-        self.one_hot = ClipLoss(chunk=chunk)
+        self.inputs = {name: features if likeness == "features" else name for name in ARGUMENTS[likeness]}
+        self.one_hot = ClipLoss(
+            chunk=chunk,
+            exclude_within_km=exclude_within_km,
+            exclude_alike=exclude_alike,
+            alike_by=alike_by,
+            debias=debias,
+        )
+        self.inputs |= self.one_hot.inputs
 
     def forward(
         self,
@@ -80,6 +92,7 @@ class SoftClipLoss(nn.Module):
         *,
         image_features: Tensor | None = None,
         lonlat: Tensor | None = None,
+        **given: Tensor,
     ) -> Tensor:
         """The scalar loss, in float32 (float64 if the embeddings are).
 
@@ -88,18 +101,20 @@ class SoftClipLoss(nn.Module):
             location_embeddings: [B, D], not normalised.
             logit_scale: ln(1 / temperature).
             image_features: [B, K], for likeness="features".
-            lonlat: degrees [B, 2], for likeness="sphere".
+            lonlat: degrees [B, 2], for likeness="sphere" and `exclude_within_km`.
+            given: `alike_by`, where that is a source.
         """
-        loss: Tensor = self.one_hot(image_embeddings, location_embeddings, logit_scale)
+        if lonlat is not None and "lonlat" in self.one_hot.inputs:
+            given = {**given, "lonlat": lonlat}
+        loss: Tensor = self.one_hot(image_embeddings, location_embeddings, logit_scale, **given)
         if self.softness == 0:
             return loss
         with torch.autocast(image_embeddings.device.type, enabled=False):
             pairs = pair(image_embeddings, location_embeddings, logit_scale)
             told_by = {"embedding": image_embeddings, "features": image_features, "sphere": lonlat}[self.likeness]
             if told_by is None:
-                raise TypeError(
-                    f"likeness={self.likeness} needs {self.inputs[0]}; call the loss with {self.inputs[0]}="
-                )
+                (name,) = ARGUMENTS[self.likeness]
+                raise TypeError(f"likeness={self.likeness} needs {name}; call the loss with {name}=")
             units = self._units(told_by.detach(), pairs)
             pull: Tensor = _Pull.apply(pairs.images, pairs.locations, units, pairs.first, self.temperature, self.chunk)
             return loss + self.softness / (2 * len(units)) * pairs.scale * pull
@@ -109,8 +124,7 @@ class SoftClipLoss(nn.Module):
         dtype = pairs.images.dtype
         if self.likeness == "sphere":
             return ranks.gather(unit_vectors(told_by).to(dtype))
-        units = ranks.gather(F.normalize(told_by.to(dtype), dim=-1, eps=EPSILON))
-        return F.normalize(units - units.mean(0), dim=-1, eps=EPSILON)
+        return centred_units(told_by, dtype)
 
 
 class _Pull(torch.autograd.Function):

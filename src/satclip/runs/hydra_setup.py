@@ -24,6 +24,7 @@ def register() -> None:
     degrees.register()
     composing.register()
     OmegaConf.register_new_resolver("channels", len, replace=True)
+    OmegaConf.register_new_resolver("statistics_dim", _statistics_dim, replace=True)
     OmegaConf.register_new_resolver("started", launch_environment.started, replace=True, use_cache=True)
 
 
@@ -54,3 +55,10 @@ def compose(config_folder: Path, overrides: Sequence[str]) -> DictConfig:
     register()
     with hydra.initialize_config_dir(str(config_folder.resolve()), version_base="1.3"):
         return hydra.compose("train", overrides=["output_dir=outputs", *overrides])
+
+
+def _statistics_dim(bands: Sequence[str], grids: Sequence[int]) -> int:
+    """Numbers of `dataset.image_statistics`, for the loss that learns them."""
+    from satclip.data.batches.statistics import statistics_dim  # brings torch: not for --help
+
+    return statistics_dim(len(bands), grids)

@@ -9,12 +9,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 
-def cached_embeddings(
-    encode: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+def cached_outputs(
+    encode: Callable[[Tensor, Tensor], tuple[Tensor, ...]],
     chunks: Iterable[tuple[Tensor, Tensor]],
     model: nn.Module,
-) -> tuple[Tensor, Tensor]:
-    """Embeddings of all chunks, one under the other: (image [B, D], location [B, D]).
+) -> tuple[Tensor, ...]:
+    """What `encode` gives for all chunks, one under the other: image and location embeddings [B, D], and more.
 
     Gradient caching (arXiv 2101.06983): the first pass keeps embeddings only; the loss sees them all, so every row of
     every chunk is a negative; its backward pass then encodes chunk after chunk again, each time with the gradient of
@@ -27,7 +27,7 @@ def cached_embeddings(
     the last chunk, so DDP exchanges it once. A frozen backbone is run twice like the rest; cache its features instead.
 
     Args:
-        encode: (images, lonlat) of one chunk -> (image, location) embeddings.
+        encode: (images, lonlat) of one chunk -> tensors of one row a place.
         chunks: the parts of the batch, as `encode` takes them.
         model: owns the batch norms that `encode` passes through.
 
@@ -38,13 +38,12 @@ def cached_embeddings(
     def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _statistics_kept(model)
 
-    embeddings: list[tuple[Tensor, Tensor]] = [
+    outputs: list[tuple[Tensor, ...]] = [
         checkpoint(encode, images, lonlat, use_reentrant=False, context_fn=contexts) for images, lonlat in chunks
     ]
-    if not embeddings:
-        raise ValueError("no chunk to encode; loss.cached_batches needs a batch with at least one row")
-    images, locations = (torch.cat(column) for column in zip(*embeddings, strict=True))
-    return images, locations
+    if not outputs:
+        raise ValueError("no chunk to encode; cached_batches needs a batch with at least one row")
+    return tuple(torch.cat(column) for column in zip(*outputs, strict=True))
 
 
 @contextmanager

@@ -14,10 +14,11 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from satclip import __version__, ranks
 from satclip.location.encoder import LocationEncoder
+from satclip.loss.nested import prefixes_of
 from satclip.model import TwoTowers
 from satclip.retrieval import retrieval_metrics
 from satclip.training.changes import report_changes
-from satclip.training.gradcache import cached_embeddings
+from satclip.training.loss_inputs import LossInputs, Seen
 from satclip.training.optim import names_in, with_new_options
 from satclip.weights import mismatches
 
@@ -30,14 +31,20 @@ class ContrastiveModule(L.LightningModule):
     Args:
         location_encoder: (longitude, latitude) [B, 2] -> [B, D].
         vision: reflectance [B, C, H, W] -> [B, D].
-        loss: (image [B, D], location [B, D], logit_scale) -> scalar, over the batch of all ranks; given `lonlat` and
-            `id` of the batch by name where its `inputs` ask for them.
+        loss: (image [B, D], location [B, D], logit_scale) -> scalar, over the batch of all ranks, or a mapping of named
+            scalars whose sum is the loss and each of which is logged; given by name what else its `inputs` ask for (see
+            `satclip.loss.inputs`). Where its `sees_images` is false the image tower does not learn.
         optimizer: makes the optimiser from this module.
         scheduler: makes the schedule from the optimiser and `total_steps`; stepped after every optimiser step.
         temperature: where the temperature starts.
         learn_temperature: false keeps it there.
+        cached_batches: in how many parts the training step sends a batch through the towers (see
+            `satclip.training.gradcache`); the loss always sees the whole.
         seed: dropout draws follow from it, the epoch, the batch and the rank, so that a resumed run repeats them.
         retrieval_places: validation places among which the logged retrieval searches.
+
+    Raises:
+        ValueError: `cached_batches` is below 1, or the loss asks for what the towers do not have.
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class ContrastiveModule(L.LightningModule):
         *,
         temperature: float = 0.07,
         learn_temperature: bool = True,
+        cached_batches: int = 1,
         seed: int = 0,
         retrieval_places: int = 2000,
     ) -> None:
@@ -57,13 +65,14 @@ class ContrastiveModule(L.LightningModule):
         self.model = TwoTowers(vision, location_encoder, temperature=temperature)
         self.model.logit_scale.requires_grad_(learn_temperature)
         self.loss = loss
-        self.parts = int(getattr(loss, "cached_batches", 1))
-        self.inputs = tuple(getattr(loss, "inputs", ()))
-        if unknown := set(self.inputs) - {"lonlat", "id"}:
-            raise ValueError(
-                f"the loss asks for {', '.join(sorted(unknown))}, and a training has lonlat and id of each batch to "
-                "give; choose another loss.likeness (embedding or sphere), or another loss"
-            )
+        location_encoder.nested = prefixes_of(loss)
+        if cached_batches < 1:
+            raise ValueError(f"cached_batches must be at least 1, got {cached_batches}")
+        self.cached_batches = cached_batches
+        self._inputs = LossInputs(self.model, loss)
+        if not self._inputs.sees_images:  # nothing would reach them, and DDP waits for every gradient
+            self.model.vision.requires_grad_(False)
+            self.model.logit_scale.requires_grad_(False)
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.seed = seed
@@ -81,6 +90,7 @@ class ContrastiveModule(L.LightningModule):
         """Have both towers compiled where they are first called; the names of their weights stay as they are."""
         self.model.vision.compile()
         self.model.location_encoder.compile()
+        self._inputs.compile()
 
     def on_train_batch_start(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
         """Seed the draws of this step, so that they depend on nothing that came before."""
@@ -89,35 +99,35 @@ class ContrastiveModule(L.LightningModule):
 
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """The contrastive loss of one batch."""
-        loss: Tensor = self.loss(*self._encode_in_parts(batch), self.model.logit_scale, **self._asked(batch))
-        count = len(batch["id"]) * ranks.world_size()
+        terms = self._terms(self._inputs(batch, self.cached_batches))
+        loss, count = sum_of(terms), len(batch["id"]) * ranks.world_size()
         self.log("train/loss", loss, prog_bar=True, batch_size=count)  # the same on every rank
+        self._log_parts("train", terms, batch_size=count)
         self.log("train/temperature", torch.exp(-self.model.logit_scale.detach()), batch_size=count)
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=count)
         return loss
 
     def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """The loss of one batch; its embeddings are put by for retrieval."""
-        images, locations = self._encode(batch["image"], batch["lonlat"])
-        loss: Tensor = self.loss(images, locations, self.model.logit_scale, **self._asked(batch))
-        count = int(ranks.total(len(images)))
+        seen = self._inputs(batch, images=True)
+        terms = self._terms(seen)
+        images, locations = seen.images, seen.locations
+        assert images is not None
+        loss, count = sum_of(terms), int(ranks.total(len(images)))
         self.log("val/loss", loss, prog_bar=True, on_epoch=True, batch_size=count)
+        self._log_parts("val", terms, on_epoch=True, batch_size=count)
         self._seen.append((batch["id"], batch["lonlat"], images.float(), locations.float()))
         return loss
 
-    def _asked(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What the loss wants to see of the batch beside the embeddings: the entries that its `inputs` name."""
-        return {name: batch[name] for name in self.inputs}
+    def _terms(self, seen: Seen) -> Mapping[str, Tensor]:
+        """The loss, or the terms that it is the sum of."""
+        found = self.loss(seen.images, seen.locations, self.model.logit_scale, **seen.asked)
+        return found if isinstance(found, Mapping) else {"": found}
 
-    def _encode(self, images: Tensor, lonlat: Tensor) -> tuple[Tensor, Tensor]:
-        return self.model.encode_image(images), self.model.encode_location(lonlat)
-
-    def _encode_in_parts(self, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Embeddings of the whole batch, the towers working on `loss.cached_batches` parts of it in turn."""
-        if self.parts == 1:
-            return self._encode(batch["image"], batch["lonlat"])
-        pieces = zip(batch["image"].chunk(self.parts), batch["lonlat"].chunk(self.parts), strict=True)
-        return cached_embeddings(self._encode, pieces, self.model)
+    def _log_parts(self, stage: str, terms: Mapping[str, Tensor], **options: Any) -> None:
+        for name, term in terms.items():
+            if name:
+                self.log(f"{stage}/loss/{name}", term.detach(), **options)
 
     def on_validation_epoch_end(self) -> None:
         """Retrieval among the first `retrieval_places` validation places, counted by id over all ranks."""
@@ -170,3 +180,8 @@ class ContrastiveModule(L.LightningModule):
             optimizer = self.optimizer(self)
             then = checkpoint.get("satclip", {}).get("learned")
             checkpoint["optimizer_states"] = [with_new_options(saved, then, optimizer, names_in(optimizer, self))]
+
+
+def sum_of(terms: Mapping[str, Tensor]) -> Tensor:
+    """The sum of the terms of a loss."""
+    return torch.stack([*terms.values()]).sum() if len(terms) > 1 else next(iter(terms.values()))

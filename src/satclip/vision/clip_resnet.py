@@ -69,13 +69,26 @@ class ClipResNet(nn.Module):
         Raises:
             ValueError: the images have another number of bands or another size.
         """
+        return self.head(self.features(images))
+
+    def head(self, features: Tensor) -> Tensor:
+        """[B, 32 width] -> [B, embedding_dim]."""
+        embedding: Tensor = self.attnpool.c_proj(features)
+        return embedding
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the last projection sees: [B, in_channels, image_size, image_size] -> [B, 32 width].
+
+        Raises:
+            ValueError: the images have another number of bands or another size.
+        """
         check_images(images, self.in_channels, exact=self.image_size)
         features = F.relu(self.bn1(self.conv1(images)))
         features = F.relu(self.bn2(self.conv2(features)))
         features = F.avg_pool2d(F.relu(self.bn3(self.conv3(features))), 2)
         features = self.layer4(self.layer3(self.layer2(self.layer1(features))))
-        embedding: Tensor = self.attnpool(features)
-        return embedding
+        pooled: Tensor = self.attnpool(features)
+        return pooled
 
 
 def _stage(in_channels: int, width: int, blocks: int, *, stride: int) -> nn.Sequential:
@@ -110,7 +123,10 @@ class _Bottleneck(nn.Module):
 
 
 class _AttentionPool(nn.Module):
-    """One query, the mean of all cells, attends to itself and the cells: [B, F, S, S] -> [B, D]."""
+    """One query, the mean of all cells, attends to itself and the cells: [B, F, S, S] -> [B, F].
+
+    The projection to the embedding, `c_proj`, has its published place here and is applied by the tower's head.
+    """
 
     def __init__(self, side: int, features: int, heads: int, embedding_dim: int) -> None:
         super().__init__()
@@ -128,6 +144,4 @@ class _AttentionPool(nn.Module):
         cells = torch.cat((cells.mean(1, keepdim=True), cells), 1) + self.positional_embedding
         query, key, value = self.q_proj(cells[:, :1]), self.k_proj(cells), self.v_proj(cells)
         split = (tensor.unflatten(-1, (self.heads, -1)).transpose(1, 2) for tensor in (query, key, value))
-        pooled = F.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2)
-        embedding: Tensor = self.c_proj(pooled.squeeze(1))
-        return embedding
+        return F.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2).squeeze(1)

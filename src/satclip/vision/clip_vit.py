@@ -64,13 +64,25 @@ class ClipViT(nn.Module):
         Raises:
             ValueError: the images have another number of bands or another size.
         """
+        return self.head(self.features(images))
+
+    def head(self, features: Tensor) -> Tensor:
+        """[B, width] -> [B, embedding_dim]."""
+        return features @ self.proj
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the projection sees: [B, in_channels, image_size, image_size] -> [B, width].
+
+        Raises:
+            ValueError: the images have another number of bands or another size.
+        """
         check_images(images, self.in_channels, exact=self.image_size)
         patches = self.conv1(images).flatten(2).transpose(1, 2)
         first = self.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
         tokens = self.ln_pre(torch.cat((first, patches), 1) + self.positional_embedding)
         tokens = self.transformer["resblocks"](tokens)
-        embedding: Tensor = self.ln_post(tokens[:, 0]) @ self.proj
-        return embedding
+        features: Tensor = self.ln_post(tokens[:, 0])
+        return features
 
 
 class _Block(nn.Module):

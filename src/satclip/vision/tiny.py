@@ -42,16 +42,24 @@ class TinyCNN(nn.Module):
         self.head = nn.Linear(widths[-1] * CELLS**2, embedding_dim)
         self.to(memory_format=torch.channels_last)  # a quarter faster on a CPU than channels first
 
-    def forward(self, images: Tensor) -> Tensor:
-        """[B, in_channels, H, W] of at least 16 x 16 pixels -> [B, embedding_dim].
+    def features(self, images: Tensor) -> Tensor:
+        """What the head sees: [B, in_channels, H, W] of at least 16 x 16 pixels -> [B, 16 width].
 
         Raises:
             ValueError: the images have another number of bands or are too small.
         """
         check_images(images, self.in_channels, least=LEAST)
         images = self.shrink(images.contiguous(memory_format=torch.channels_last))
-        features = self.stages(self.standardise(images))
-        embedding: Tensor = self.head(self.pool(features).flatten(1))
+        features: Tensor = self.pool(self.stages(self.standardise(images))).flatten(1)
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, in_channels, H, W] of at least 16 x 16 pixels -> [B, embedding_dim].
+
+        Raises:
+            ValueError: the images have another number of bands or are too small.
+        """
+        embedding: Tensor = self.head(self.features(images))
         return embedding
 
 

@@ -24,6 +24,7 @@ Examples:
   satclip embed places.csv --model microsoft/SatCLIP-ViT16-L40 -o places.parquet
   satclip embed stations.csv.gz --model last.ckpt --lon easting --lat northing --crs EPSG:3035 -o stations.npy
   satclip embed cities.gpkg --layer capitals --model folder/ --bad drop --dtype float16 -o capitals.parquet
+  satclip embed places.csv --model nested.ckpt --dims 64 -o small.parquet
   RAY_ADDRESS=auto satclip embed planet.parquet --model last.ckpt --engine ray -o planet-embedded.parquet
 
 \b
@@ -58,6 +59,7 @@ is refused with its line.""",
     "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where the work runs."
 )
 @click.option("--workers", type=click.IntRange(min=1), help="With --engine ray: how many; else one per CPU or GPU.")
+@options.dims_option
 @options.device_option
 @options.batch_size_option
 @options.dtype_option
@@ -76,6 +78,7 @@ def embed(
     device: str,
     batch_size: int,
     dtype: str,
+    dims: int | None,
 ) -> None:
     """Embed the PLACES of a table: CSV (plain or compressed), Parquet, GeoParquet, GeoPackage or GeoJSON.
 
@@ -102,7 +105,7 @@ def embed(
     table = open_places(places, lon=lon, lat=lat, crs=crs, layer=layer, columns=columns)
     if columns == "lines" and table.geometry is not None:
         table = PlainPlaces(table, table.geometry)
-    encoder = open_encoder(source, device="cpu" if engine == "ray" else device, dtype=dtype)
+    encoder = open_encoder(source, device="cpu" if engine == "ray" else device, dtype=dtype, dims=dims)
     seen = survey(table)
     if seen.bad and bad == "stop":
         raise click.ClickException(seen.complaint)

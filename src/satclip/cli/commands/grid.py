@@ -23,10 +23,18 @@ GeoTIFF has a band for each dimension; .npy is [height, width, D], north first; 
 @options.model_option
 @options.output_option("Where to: .tif, .npy or .zarr.")
 @options.grid_options
+@options.dims_option
 @options.device_option
 @options.dtype_option
 def grid(
-    source: str, output: Path, resolution: float, bounds: tuple[float, float, float, float], device: str, dtype: str
+    source: str,
+    output: Path,
+    *,
+    resolution: float,
+    bounds: tuple[float, float, float, float],
+    dims: int | None,
+    device: str,
+    dtype: str,
 ) -> None:
     """Embed a regular grid of the world, or of a part of it, as a raster."""
     options.check_output(output, (".tif", ".tiff", ".npy", ".zarr"), folder=output.suffix == ".zarr")
@@ -44,7 +52,7 @@ def grid(
     from satclip.files import atomic_file, atomic_folder
     from satclip.location.grid import encode_rows
 
-    encoder = open_encoder(source, device=device, dtype=dtype)
+    encoder = open_encoder(source, device=device, dtype=dtype, dims=dims)
     check_room(output, cells, width=encoder.embedding_dim, dtype=dtype)
     longitudes, latitudes = torch.from_numpy(cells.longitudes), torch.from_numpy(cells.latitudes)
     tags = {"model": source, "software": f"satclip {satclip.__version__}"}

@@ -19,8 +19,9 @@ Examples:
 @options.model_option
 @options.output_option("Where to: .png, .pdf or .svg.")
 @options.spacing_option
+@options.dims_option
 @options.device_option
-def map_(source: str, output: Path, resolution: float, device: str) -> None:
+def map_(source: str, output: Path, resolution: float, dims: int | None, device: str) -> None:
     """Draw the land coloured by the first three principal components of the embedding: like colours, like places."""
     options.check_output(output, options.PICTURES)
 
@@ -29,7 +30,7 @@ def map_(source: str, output: Path, resolution: float, device: str) -> None:
     from satclip.geography.land_grid import land_grid
     from satclip.plots import globe_picture
 
-    encoder = open_encoder(source, device=device)
+    encoder = open_encoder(source, device=device, dims=dims)
     with (
         expected(OSError, ValueError, ModuleNotFoundError),
         counted("Embedding the land", encoder, len(land_grid(resolution).lonlat)),

@@ -36,6 +36,7 @@ random, and in whole cells (10 degrees, less for a region). The probe that is sa
 @click.option("--predict", "raster", type=click.Path(path_type=Path), metavar="FILE", help="A grid: .tif or .npy.")
 @options.grid_options
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="Full report.")
+@options.dims_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw.")
 def probe(
     source: str,
@@ -53,6 +54,7 @@ def probe(
     resolution: float,
     bounds: tuple[float, float, float, float],
     output: Path | None,
+    dims: int | None,
     seed: int,
 ) -> None:
     """Score what SOURCE tells of a column of LABELS, a CSV of places, beside honest rivals.
@@ -65,15 +67,19 @@ def probe(
         if path is not None:
             options.check_output(path, suffixes, input_file=labels)
 
+    import numpy as np
+
+    from satclip.cli.models import check_dims
     from satclip.cli.probing import draw_errors, predict
     from satclip.cli.rasters.cells import Cells
     from satclip.downstream.benchmark.choose import Chosen
     from satclip.downstream.benchmark.files import save
     from satclip.downstream.benchmark.fitted import fit
-    from satclip.downstream.benchmark.rows import rows
+    from satclip.downstream.benchmark.rows import rows, shortened
     from satclip.downstream.benchmark.run import benchmark
     from satclip.downstream.benchmark.settings import Settings, words
     from satclip.downstream.benchmark.terminal import tell, tell_rows, watching
+    from satclip.downstream.rivals import Frozen
     from satclip.downstream.tasks import CsvTask
     from satclip.downstream.tasks.table import columns
 
@@ -84,6 +90,10 @@ def probe(
         )
         task = CsvTask(labels, target, lon=lon, lat=lat, kind=kind, seed=seed).load()
         made = rows((source,), words(rivals))
+        if dims is not None:
+            whole = made.rows[0](np.zeros((1, 2))).shape[1] if isinstance(made.rows[0], Frozen) else dims
+            check_dims(dims, whole, getattr(made.rows[0], "blocks", ()), source)
+            made = shortened(made, dims)
         settings = Settings(labels=("all",), draws=draws, places=10_000, seed=seed)
         with watching("Probing") as progress:
             found = benchmark(made, Chosen((task,)), settings, progress)

@@ -32,14 +32,16 @@ class RawBatch(TypedDict):
 
 
 class Batch(TypedDict):
-    """A batch as the towers get it.
+    """A batch as the towers and the loss get it; vectors of one's own for a loss lie beside these, by their names.
 
     Attributes:
         image: float32 [B, C, S, S], scaled, cropped, and in training augmented.
         lonlat: degrees [B, 2], float64 where the device has it.
         id: row numbers, int64 [B].
+        image_statistics: float32 [B, S], where they are asked for: see `PatchStatistics`.
     """
 
     image: Tensor
     lonlat: Tensor
     id: Tensor
+    image_statistics: NotRequired[Tensor]

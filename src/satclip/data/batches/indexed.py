@@ -14,6 +14,7 @@ from satclip.data.batches.batch import RawBatch
 from satclip.data.batches.loader import Loader, Plan
 from satclip.data.batches.order import TrainBatches, ValidationBatches, sizes_of
 from satclip.data.batches.patches import MemoryPatches, Patches, PatchFormat, decode_all, form_of
+from satclip.data.batches.regional import ALL_AT_ONCE
 from satclip.data.geotiff.bands import Bands
 from satclip.data.geotiff.decode import decoding
 from satclip.data.sources.cached_shards import CachedShards, LookAhead
@@ -57,7 +58,13 @@ class IndexedPatches:
         return self.source.names
 
     def train_loader(self, plan: Plan) -> Loader:
-        """Shuffled batches of one size from `plan.start` on."""
+        """Shuffled batches of one size from `plan.start` on.
+
+        Raises:
+            ValueError: regional batches of shards that lie elsewhere and are fetched in their order.
+        """
+        if plan.regional and isinstance(self.source, CachedShards) and self.memory is None:
+            raise ValueError(ALL_AT_ONCE)
         sizes = sizes_of(self.train_rows, self.source.shard_sizes)
         batches = TrainBatches(
             self.train_rows,
@@ -68,6 +75,8 @@ class IndexedPatches:
             rank=plan.rank,
             world_size=plan.world_size,
             start=plan.start,
+            lonlat=self.lonlat[self.train_rows],
+            regional=plan.regional,
         )
         dropped = len(self.train_rows) % plan.batch_size
         log.info(

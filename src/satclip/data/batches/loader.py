@@ -22,6 +22,7 @@ class Plan:
         workers: processes that decode.
         rank, world_size: which training process of how many this is.
         start: epoch, and batch in it, to begin with.
+        regional: percent of each training batch that lies in one region, see `satclip.data.batches.regional`.
     """
 
     batch_size: int
@@ -31,6 +32,7 @@ class Plan:
     rank: int = 0
     world_size: int = 1
     start: tuple[int, int] = (0, 0)
+    regional: int = 0
 
 
 def check_at_least(least: int, **options: int) -> None:

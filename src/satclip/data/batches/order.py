@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from satclip.data.batches.regional import regional_order
 from satclip.hashing import shuffled
 
 SHARDS, SAMPLES = 1, 2  # keys that keep the two shuffles apart
@@ -66,6 +67,8 @@ class TrainBatches(Sampler[list[int]]):
         sizes: how many of them lie in each shard.
         batch_size: samples of a global batch, over all processes.
         window: shards whose samples are mixed.
+        lonlat: places of the rows in degrees, [N, 2], where a share of each batch is to be of one region.
+        regional: that share in percent; such batches heed no shards.
         start: the epoch to begin with, and the batch in it; later epochs begin at their first batch.
     """
 
@@ -80,8 +83,11 @@ class TrainBatches(Sampler[list[int]]):
         rank: int = 0,
         world_size: int = 1,
         start: tuple[int, int] = (0, 0),
+        lonlat: Tensor | None = None,
+        regional: int = 0,
     ) -> None:
         check_batch_size(batch_size, len(rows), world_size)
+        self.lonlat, self.regional = lonlat, regional
         self.rows, self.sizes, self.batch_size = rows, tuple(sizes), batch_size
         self.seed, self.window, self.rank, self.world_size = seed, window, rank, world_size
         self.start, self.epoch = start, start[0]
@@ -94,11 +100,18 @@ class TrainBatches(Sampler[list[int]]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = self.rows[epoch_order(self.sizes, seed=self.seed, epoch=self.epoch, window=self.window)]
-        batches = order[: len(self) * self.batch_size].view(len(self), self.batch_size)
+        batches = self.rows[self._positions()]
         mine = batches[:, part(self.batch_size, self.world_size, self.rank)]
         first = self.start[1] if self.epoch == self.start[0] else 0
         return iter(mine[first:].tolist())
+
+    def _positions(self) -> Tensor:
+        """Which of the rows make up each global batch of the epoch, [batches, batch_size]."""
+        if self.regional and self.lonlat is not None:
+            options = {"batch_size": self.batch_size, "percent": self.regional, "seed": self.seed, "epoch": self.epoch}
+            return regional_order(self.lonlat, **options)
+        order = epoch_order(self.sizes, seed=self.seed, epoch=self.epoch, window=self.window)
+        return order[: len(self) * self.batch_size].view(len(self), self.batch_size)
 
 
 class ValidationBatches(Sampler[list[int]]):

@@ -19,7 +19,7 @@ def resumed(state: Mapping[str, Any], order: Mapping[str, int]) -> tuple[int, in
     Raises:
         ValueError: it stands in the middle of an epoch, and what the order follows from has changed since.
     """
-    epoch, batch, before = state["epoch"], state["batch"], state["order"]
+    epoch, batch, before = state["epoch"], state["batch"], {"regional_percent": 0, **state["order"]}
     known = [name for name in order if name in before]  # older checkpoints know fewer
     changed = [f"{name} {before[name]} then, {order[name]} now" for name in known if before[name] != order[name]]
     if batch and changed:

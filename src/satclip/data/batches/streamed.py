@@ -25,6 +25,7 @@ from satclip.data.batches.batch import RawBatch
 from satclip.data.batches.loader import Loader, Plan
 from satclip.data.batches.order import check_batch_size, part
 from satclip.data.batches.patches import PatchFormat, form_of
+from satclip.data.batches.regional import ALL_AT_ONCE
 from satclip.data.geotiff.bands import Bands
 from satclip.data.geotiff.decode import decoding
 from satclip.data.geotiff.pixels import BadPatchError
@@ -193,7 +194,9 @@ class StreamedPatches:
         return self.index.lonlat
 
     def train_loader(self, plan: Plan) -> Loader:
-        """Shuffled batches; a stream begins a new pass and cannot resume in mid-epoch."""
+        """Shuffled batches; a stream begins a new pass and cannot resume in mid-epoch, nor gather regions."""
+        if plan.regional:
+            raise ValueError(ALL_AT_ONCE)
         check_batch_size(plan.batch_size, len(self.train_rows), plan.world_size)
         if plan.start[1]:
             log.warning("a stream cannot resume in the middle of an epoch: it begins another pass")

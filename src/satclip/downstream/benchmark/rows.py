@@ -1,7 +1,7 @@
 """The rows of a benchmark: what is asked about, and the rivals that stand beside it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from satclip.downstream.contract import Encoder, Predictor
@@ -83,6 +83,22 @@ def rows(sources: Sequence[str], rivals: Sequence[str] = (DEFAULT,), *, quick: b
             continue
         found.setdefault(rival.name, rival)
     return Rows(tuple(found.values()), subjects, fresh, tuple(missing))
+
+
+def shortened(made: Rows, dims: int) -> Rows:
+    """The first `dims` numbers of what was asked about, brought to length 1, and of the same with fresh weights.
+
+    Raises:
+        ValueError: a subject is no fixed encoder.
+    """
+    families = {made.untrained[name] for name in made.subjects if name in made.untrained}
+    short: list[Encoder] = []
+    for row in made.rows:
+        if row.name in made.subjects and not isinstance(row, Frozen):
+            raise ValueError(f"{row.name} has no first numbers; leave out --dims")
+        mine = isinstance(row, Frozen) and (row.name in made.subjects or family_of(row.name) in families)
+        short.append(row.first(dims) if isinstance(row, Frozen) and mine else row)
+    return replace(made, rows=tuple(short))
 
 
 def short_names(names: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -57,6 +58,22 @@ class Frozen:
             self.degrees = degrees
         self._fingerprint: str | None = None
 
+    def first(self, dims: int) -> "Frozen":
+        """The first `dims` numbers of every vector, brought to length 1; of fresh weights the same."""
+        blocks: tuple[int, ...] | None = getattr(self, "blocks", None)
+        kept = None if blocks is None else (*(width for width in blocks if width < dims), dims)
+        fresh = self.fresh
+        return Frozen(
+            self.name,
+            self.seen,
+            First(self.network, dims),
+            latitude_first=self.latitude_first,
+            blocks=kept,
+            fresh=None if fresh is None else lambda seed: First(fresh(seed), dims),
+            described=f"{self.described} first {dims}",
+            rows=self.rows,
+        )
+
     @property
     def fingerprint(self) -> str:
         """A hash of the weights and of what is done with them: equal where the vectors are equal."""
@@ -86,6 +103,19 @@ class Frozen:
                 f"longitude {longitude:g}, latitude {latitude:g}; its weights are damaged: leave it out"
             )
         return np.asarray(vectors.numpy())
+
+
+class First(nn.Module):
+    """The first numbers of a network's vectors, brought to length 1."""
+
+    def __init__(self, network: nn.Module, dims: int) -> None:
+        super().__init__()
+        self.network, self.dims = network, dims
+
+    def forward(self, lonlat: Tensor) -> Tensor:
+        """[B, 2] -> [B, dims]."""
+        vectors: Tensor = self.network(lonlat)
+        return F.normalize(vectors[:, : self.dims], dim=-1)
 
 
 def checked(lonlat: Array) -> Tensor:

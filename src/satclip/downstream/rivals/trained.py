@@ -43,6 +43,7 @@ def placed(encoder: LocationEncoder, name: str, seen: str) -> Frozen:
         seen,
         encoder.to(torch.float32),
         fresh=partial(_fresh, config),
+        blocks=encoder.nested or None,
         described=json.dumps(config, sort_keys=True),
     )
 

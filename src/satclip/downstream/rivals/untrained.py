@@ -34,6 +34,7 @@ def untrained(encoder: Frozen, seed: int = 0) -> Frozen:
         NOTHING,
         encoder.fresh(seed),
         latitude_first=encoder.latitude_first,
+        blocks=getattr(encoder, "blocks", None),
         fresh=encoder.fresh,
         described=encoder.described,
     )

@@ -10,6 +10,10 @@ class Network(Protocol):
 
     The start is public because the harmonics separate on a grid of longitudes and latitudes: `encode_grid` replaces
     `first` and calls `rest`, and `forward(x)` is `rest(first(x))`.
+
+    One that has terms of its own for a loss names them in `auxiliary`, a tuple, and has a method
+    `with_auxiliary(features [B, in_dim], image_embeddings [B, D]) -> (embedding [B, out_dim], {name: [B, ...]})`, one
+    row a place; a loss asks for one as `auxiliary.NAME` (see `satclip.loss.inputs`).
     """
 
     name: str

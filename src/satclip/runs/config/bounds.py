@@ -65,7 +65,7 @@ BOUNDS: dict[str, Bounds] = {
     "*_radius": POSITIVE,
     "*.bias": Bounds(-1000, 1000),
     "*.chunk": COUNT,
-    "*.cached_batches": COUNT,
+    "cached_batches": COUNT,
     "optimizer.lr": Bounds(0),
     "optimizer.*weight_decay": Bounds(0),
     "optimizer.betas": Bounds(0, 1, open="high"),

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from satclip.runs.config.bounds import LENGTHS, bounds_of
 from satclip.runs.config.building import build
 from satclip.runs.config.conflicts import conflict
-from satclip.runs.config.kinds import described, fits, shown
+from satclip.runs.config.kinds import described, fits, is_mapping_of_values, shown
 from satclip.runs.config.signatures import signature_of
 from satclip.runs.config.trainer_options import refused
 
@@ -39,6 +39,7 @@ class Run:
     skip_scale: float
     temperature: float
     learn_temperature: bool
+    cached_batches: int
     ckpt_path: str | None
     compile: bool
     matmul_precision: Literal["highest", "high", "medium"]
@@ -126,8 +127,10 @@ def _top(plain: Mapping[str, Any]) -> None:
 def _part(name: str, node: Mapping[str, Any], raw: Any, whole: Mapping[str, Any]) -> None:
     """Check one node and those below it; each value goes by the name of the option that it comes from."""
     written = raw if isinstance(raw, Mapping) else {}
+    plain: tuple[str, ...] = ()
     if "_target_" in node:
         signature = _signature(name, node["_target_"])
+        plain = tuple(key for key in node if is_mapping_of_values(signature.kinds.get(key)))
         for key, value in node.items():
             option = _origin(f"{name}.{key}", written.get(key))
             if key in OF_HYDRA:
@@ -145,6 +148,8 @@ def _part(name: str, node: Mapping[str, Any], raw: Any, whole: Mapping[str, Any]
         )
     for key, value in node.items():
         inner = written.get(key)
+        if key in plain:
+            continue
         if isinstance(value, Mapping) and not (isinstance(inner, str) and ORIGIN.fullmatch(inner)):
             _part(f"{name}.{key}", value, inner, whole)
         elif "_target_" not in node and key not in OF_HYDRA and not isinstance(value, Mapping):

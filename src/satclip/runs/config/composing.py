@@ -21,6 +21,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from satclip.runs.config import base_files
 from satclip.runs.config.hooks import wrap
+from satclip.runs.config.moved import renamed, settle
 
 # What Hydra, OmegaConf and the YAML reader raise on input that they do not expect; deep brackets: RecursionError.
 RAISED = (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError)
@@ -72,8 +73,8 @@ def _in_one_line(load: Any) -> Any:
         **named: Any,
     ) -> DictConfig:
         def again(fewer: list[str]) -> DictConfig:
-            composed: DictConfig = load(self, config_name, fewer, run_mode, from_shell=from_shell, **named)
-            return composed
+            composed: DictConfig = load(self, config_name, renamed(fewer), run_mode, from_shell=from_shell, **named)
+            return settle(composed)
 
         try:
             _refuse_bases(self, overrides)

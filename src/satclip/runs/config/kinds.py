@@ -44,6 +44,14 @@ def fits(value: Any, kind: Any) -> bool:
     return isinstance(value, Mapping) and "_target_" in value
 
 
+def is_mapping_of_values(kind: Any) -> bool:
+    """Whether an annotation asks for numbers or texts by names of any kind: `Mapping[str, float] | None`."""
+    if typing.get_origin(kind) in (Union, types.UnionType):
+        return any(is_mapping_of_values(each) for each in typing.get_args(kind))
+    inner = typing.get_args(kind)
+    return typing.get_origin(kind) in (dict, Mapping) and len(inner) == 2 and inner[1] in (bool, int, float, str)
+
+
 def is_finite(value: float) -> bool:
     """Whether a number is one that can be computed with: no NaN, not infinite, not beyond float64."""
     try:
