@@ -5,5 +5,6 @@ from satclip.loss.pairs import MAX_LOGIT_SCALE
 from satclip.loss.rows import AuxiliaryLoss
 from satclip.loss.siglip import SigLipLoss
 from satclip.loss.soft_clip import SoftClipLoss
+from satclip.loss.tte import TTELoss
 
-__all__ = ["MAX_LOGIT_SCALE", "AuxiliaryLoss", "ClipLoss", "SigLipLoss", "SoftClipLoss"]
+__all__ = ["MAX_LOGIT_SCALE", "AuxiliaryLoss", "ClipLoss", "SigLipLoss", "SoftClipLoss", "TTELoss"]
