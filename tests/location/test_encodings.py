@@ -97,7 +97,7 @@ def test_options_build_the_same_encoding_again(encoding):
 @pytest.mark.parametrize("name", ENCODINGS)
 def test_the_date_line_has_no_seam_where_the_docs_say_so(name):
     west, east = (torch.tensor([[lon, 10.0], [lon, -70.0]], dtype=torch.float64) for lon in (-180.0, 180.0))
-    encoding = ENCODINGS[name]()
+    encoding = ENCODINGS[name]().double()
     jump = (encoding(west) - encoding(east)).abs().max()
     assert jump < closeness(name) if name in SEAMLESS else jump > 0.1
 
@@ -106,14 +106,14 @@ def test_the_date_line_has_no_seam_where_the_docs_say_so(name):
 @pytest.mark.parametrize("pole", [90.0, -90.0])
 def test_a_pole_is_one_place_where_the_docs_say_so(name, pole):
     around = torch.tensor([[lon, pole] for lon in (-180.0, -77.7, 0.0, 33.3, 180.0)], dtype=torch.float64)
-    features = ENCODINGS[name]()(around)
+    features = ENCODINGS[name]().double()(around)
     spread = (features - features[2]).abs().max()
     assert spread < closeness(name) if name in ONE_AT_THE_POLES else spread > 0.1
 
 
 def closeness(name: str) -> float:
-    """Of features that are the same: fine frequencies multiply the rounding of a sine, weights are in float32."""
-    return {"fourier": 1e-10, "voronoi": 1e-5}.get(name, 1e-12)
+    """Of features that are the same: weights and fine frequencies multiply the rounding of a sine."""
+    return 1e-10 if name in ("fourier", "voronoi") else 1e-12
 
 
 def test_gradients_reach_the_places(encoding):

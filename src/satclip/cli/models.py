@@ -8,6 +8,8 @@ import torch
 from satclip.checkpoint import load_location_encoder
 from satclip.checkpoint.sources import UNTRAINED
 from satclip.cli.failures import expected
+from satclip.index import RangeEncoder, open_store
+from satclip.index.range import Form
 from satclip.location.encoder import LocationEncoder
 
 
@@ -27,6 +29,31 @@ def open_encoder(source: str, *, device: str = "cpu", dtype: str | None = "float
     if Path(source.removeprefix(UNTRAINED)).is_dir() and Path(encoder.source or source) != Path(source):
         click.echo(f"{source}: taking {encoder.source}", err=True)
     return encoder
+
+
+def open_model(
+    source: str,
+    store: Path | None,
+    *,
+    retrieval: str = "range",
+    exclude_within_km: float = 0.0,
+    device: str = "cpu",
+    dtype: str | None = "float32",
+) -> LocationEncoder | RangeEncoder:
+    """The encoder, and with a store its training patches beside it.
+
+    Raises:
+        click.ClickException, click.BadParameter: as `open_encoder`; or the store is none of this encoder.
+        click.BadParameter: options of retrieval are given without a store.
+    """
+    if store is None and (exclude_within_km or retrieval != "range"):
+        raise click.BadParameter("--retrieval and --exclude-within-km need --index STORE", param_hint="--index")
+    encoder = open_encoder(source, device=device, dtype=dtype)
+    if store is None:
+        return encoder
+    with expected(OSError, ValueError):
+        form: Form = "range+" if retrieval == "range+" else "range"
+        return RangeEncoder(encoder, open_store(store), form=form, exclude_within_km=exclude_within_km)
 
 
 def choose_device(name: str) -> str:
