@@ -16,7 +16,7 @@ FEATURES = torch.randn(20, 36, generator=torch.Generator().manual_seed(1), dtype
 
 def banded() -> BandedSiren:
     torch.manual_seed(0)
-    return BandedSiren(36, 5, degrees=(2, 4), omegas=(20.0, 7.0, 3.0), hidden_dim=9).double()
+    return BandedSiren(36, 5, degrees=(2, 4), factors=(4.0, 1.4, 0.6), first_omega=5.0, hidden_dim=9).double()
 
 
 def test_each_third_of_the_units_has_its_band_of_degrees_and_its_w0() -> None:
@@ -47,10 +47,10 @@ def test_training_never_lets_a_unit_see_another_band() -> None:
 
 
 def test_bands_beyond_the_degrees_are_left_out_so_that_l_may_be_varied() -> None:
-    network = BandedSiren(9, 2, degrees=(2, 4), omegas=(20.0, 7.0, 3.0), hidden_dim=8)
-    assert network.omega.tolist() == [20.0] * 4 + [7.0] * 4
-    assert BandedSiren(1, 2, hidden_dim=8).omega.tolist() == [30.0] * 8
-    assert network.options()["omegas"] == [20.0, 7.0, 3.0]
+    network = BandedSiren(9, 2, degrees=(2, 4), factors=(20.0, 7.0, 3.0), hidden_dim=8)
+    assert network.factor.tolist() == [20.0] * 4 + [7.0] * 4
+    assert BandedSiren(1, 2, hidden_dim=8).factor.tolist() == [6.0] * 8
+    assert network.options()["factors"] == [20.0, 7.0, 3.0]
 
 
 def test_bands_of_degrees_need_harmonics() -> None:
@@ -64,9 +64,9 @@ def test_bands_of_degrees_need_harmonics() -> None:
     ("options", "told"),
     [
         ({"degrees": (4, 2)}, "degrees must rise from above 0"),
-        ({"degrees": (0,), "omegas": (1.0, 2.0)}, "degrees must rise from above 0"),
-        ({"omegas": (1.0, 2.0)}, "omegas must be one for each of the 3 bands"),
-        ({"omegas": (1.0, 2.0, float("nan"))}, "omegas must be finite"),
+        ({"degrees": (0,), "factors": (1.0, 2.0)}, "degrees must rise from above 0"),
+        ({"factors": (1.0, 2.0)}, "factors must be one for each of the 3 bands"),
+        ({"factors": (1.0, 2.0, float("nan"))}, "factors must be finite"),
         ({"hidden_dim": 2}, "leaves a band without a unit"),
     ],
 )

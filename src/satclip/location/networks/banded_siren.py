@@ -50,23 +50,25 @@ class BandedLinear(nn.Linear):
 class BandedSiren(Siren):
     """A `Siren` on spherical harmonics whose first layer has a w0 for each band of degrees.
 
-    With `degrees` (4, 12) and `omegas` (30, 10, 5) a third of the first layer's units are sin(30 (W x + b)) of the
-    features of degrees 0 to 3, a third sin(10 (W x + b)) of degrees 4 to 11, and the rest sin(5 (W x + b)) of those
-    above; their weights start within 1 / (features that they see), as in a `Siren`. The layers after mix all bands.
-    One w0 for all degrees cannot be right for all: the finest harmonics of L = 40 turn 39 times where the coarsest
-    turn once, and 30, the published value, folds them many times over. Sines of several frequencies side by side are
-    those of Sitzmann et al. 2020 (arXiv 2006.09661); that a band has its own is ours.
+    A band's w0 is `first_omega` times its factor. With `degrees` (4, 12), `factors` (6, 2, 1) and `first_omega` 5 a
+    third of the first layer's units are sin(30 (W x + b)) of the features of degrees 0 to 3, a third
+    sin(10 (W x + b)) of degrees 4 to 11, and the rest sin(5 (W x + b)) of those above; their weights start within
+    1 / (features that they see), as in a `Siren`. The layers after it mix all bands. One w0 for all degrees cannot be
+    right for all: the finest harmonics of L = 40 turn 39 times where the coarsest turn once, and 30, the published
+    value, folds them many times over. Sine layers are those of Sitzmann et al. 2020 (arXiv 2006.09661); that a band has
+    a w0 of its own is ours.
 
     Args:
         in_dim: features of the harmonics, L * L.
         out_dim: dimensions of the embedding.
         degrees: where bands begin, ascending, without the 0 of the first one. Bands that begin at L or above it are
             left out, so that L may be varied alone.
-        omegas: one for each band, one more than `degrees`.
+        factors: one for each band, one more than `degrees`.
+        first_omega: what they multiply.
         hidden_dim, hidden_layers, hidden_omega, dropout: as of `Siren`.
 
     Raises:
-        ValueError: the features are not L * L, the bands do not rise, there is not one omega for each, or fewer units
+        ValueError: the features are not L * L, the bands do not rise, there is not one factor for each, or fewer units
             than bands.
     """
 
@@ -78,9 +80,10 @@ class BandedSiren(Siren):
         out_dim: int,
         *,
         degrees: Sequence[int] = (4, 12),
-        omegas: Sequence[float] = (30.0, 10.0, 5.0),
+        factors: Sequence[float] = (6.0, 2.0, 1.0),
         hidden_dim: int = 512,
         hidden_layers: int = 2,
+        first_omega: float = 5.0,
         hidden_omega: float = 1.0,
         dropout: float = 0.0,
     ) -> None:
@@ -89,34 +92,33 @@ class BandedSiren(Siren):
             raise ValueError(f"banded_siren needs the L * L features of le_type=sphericalharmonics, got {in_dim}")
         if [0, *degrees] != sorted({0, *degrees}):
             raise ValueError(f"degrees must rise from above 0, got {list(degrees)}")
-        if len(omegas) != len(degrees) + 1:
-            raise ValueError(f"omegas must be one for each of the {len(degrees) + 1} bands, got {list(omegas)}")
-        if not all(isinstance(omega, (int, float)) and math.isfinite(omega) for omega in omegas):
-            raise ValueError(f"omegas must be finite numbers, got {list(omegas)}")
-        if hidden_dim < len(omegas):
-            raise ValueError(f"hidden_dim={hidden_dim} leaves a band without a unit; give {len(omegas)} or more")
+        if len(factors) != len(degrees) + 1:
+            raise ValueError(f"factors must be one for each of the {len(degrees) + 1} bands, got {list(factors)}")
+        if not all(isinstance(factor, (int, float)) and math.isfinite(factor) for factor in factors):
+            raise ValueError(f"factors must be finite numbers, got {list(factors)}")
+        if hidden_dim < len(factors):
+            raise ValueError(f"hidden_dim={hidden_dim} leaves a band without a unit; give {len(factors)} or more")
         columns = [degree**2 for degree in (*degrees, polys) if degree < polys] + [in_dim]
         super().__init__(
             in_dim,
             out_dim,
             hidden_dim=hidden_dim,
             hidden_layers=hidden_layers,
-            first_omega=1.0,  # the units' own come before it
+            first_omega=first_omega,
             hidden_omega=hidden_omega,
             dropout=dropout,
         )
-        self.degrees, self.omegas = tuple(degrees), tuple(omegas)
+        self.degrees, self.factors = tuple(degrees), tuple(factors)
         self.first = first = BandedLinear(columns, hidden_dim)
-        own = [float(omega) for omega, count in zip(omegas, first.units, strict=False) for _ in range(count)]
-        self.register_buffer("omega", torch.tensor(own), persistent=False)
+        own = [float(factor) for factor, count in zip(factors, first.units, strict=False) for _ in range(count)]
+        self.register_buffer("factor", torch.tensor(own), persistent=False)
 
-    omega: Tensor  # [hidden_dim], of each unit of the first layer
+    factor: Tensor  # [hidden_dim], of each unit of the first layer
 
     def options(self) -> dict[str, object]:
         """Return the constructor's arguments except the widths in and out, ready for JSON."""
-        mine = {"degrees": list(self.degrees), "omegas": list(self.omegas)}
-        return mine | {name: value for name, value in super().options().items() if name != "first_omega"}
+        return {"degrees": list(self.degrees), "factors": list(self.factors), **super().options()}
 
     def rest(self, hidden: Tensor) -> Tensor:
         """From what `first` gave, [..., hidden_dim], to the embedding [..., out_dim]."""
-        return super().rest(hidden * self.omega)
+        return super().rest(hidden * self.factor)

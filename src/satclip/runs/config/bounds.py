@@ -57,7 +57,7 @@ BOUNDS: dict[str, Bounds] = {
     "*.hidden_layers": Bounds(0, 1000),
     "*.residual_blocks": Bounds(0, 1000),
     "pe_type.degrees": Bounds(1, 99),
-    "*.omegas": POSITIVE,
+    "*.factors": POSITIVE,
     "*_bandwidth": POSITIVE,
     "*.bands": WIDTH,
     "*.sites": WIDTH,
