@@ -65,6 +65,22 @@ def test_every_option_of_a_group_composes(group: str) -> None:
         compose(f"{group}={choice}", *overrides)
 
 
+@pytest.mark.parametrize("bundle", choices("location_encoder"))
+def test_every_bundle_builds_in_the_main_job(bundle: str) -> None:
+    degrees = [] if bundle.startswith("sh_") else ["~legendre_polys"]
+    loss = ["loss=tte"] if bundle == "voronoi" else []
+    omega = [] if "siren" in bundle else ["~pe_type.first_omega"]
+    width = ["~pe_type.hidden_dim"] if bundle.endswith("linear") else []
+    command = ["experiment=blue_marble", f"location_encoder={bundle}", *degrees, *loss, *omega, *width]
+    checks.check(hydra_setup.compose(CONF, command))
+
+
+def test_tte_s_encoder_composes_in_its_published_size() -> None:
+    config = compose("location_encoder=voronoi", "le_type.published=true", "embedding_dim=512", "dataset=blue_marble")
+    encoder = instantiate(config.model.location_encoder)
+    assert sum(weight.numel() for weight in encoder.parameters()) == 3_453_057
+
+
 @pytest.mark.parametrize("degree", [1, 7, 10, 25, 40, 99, 100])
 def test_any_degree_is_an_option(degree: int) -> None:
     config = compose("experiment=blue_marble", f"legendre_polys={degree}")
@@ -90,7 +106,7 @@ def test_the_command_line_beats_the_experiment_and_the_experiment_beats_the_defa
     assert compose("experiment=satclip_vit16_l10", "legendre_polys=33").le_type.legendre_polys == 33
 
 
-@pytest.mark.parametrize("encoding", [name for name in choices("le_type") if name != "sphericalharmonics"])
+@pytest.mark.parametrize("encoding", [name for name in choices("le_type") if not name.startswith("sphericalharmonics")])
 def test_degrees_are_refused_where_the_encoding_has_none(encoding: str) -> None:
     with pytest.raises(ValueError, match=r"has no Legendre polynomials; drop legendre_polys=20"):
         checks.check(hydra_setup.compose(CONF, [f"le_type={encoding}", "legendre_polys=20"]))

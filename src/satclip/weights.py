@@ -17,7 +17,7 @@ from torch import Tensor
 SHOWN = 6
 _PICKLE = b"\x80"  # begins what torch.save wrote before it wrote zip archives
 _ANY_SIZE = 10_000  # a description may ask for this much of anything: layers and frequencies are no sizes of tensors
-_NO_SIZES = ("radius", "omega")
+_NO_SIZES = ("radius", "omega", "bandwidth", "seed")
 _NAME_LENGTH = 200
 _FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 

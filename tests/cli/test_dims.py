@@ -91,3 +91,13 @@ def test_a_probe_of_few_numbers_says_so_of_both_rows(nested: Path, tmp_path: Pat
     result = run(*given, "--dims", 40)
     assert result.exit_code == 2
     assert "has 12 numbers" in result.output
+
+
+def test_a_prefix_and_a_store_do_not_go_together(nested: Path, tmp_path: Path) -> None:
+    (tmp_path / "places.csv").write_text("lon,lat\n2.35,48.9\n")
+    given = ("--model", nested, "--dims", 6, "--index", tmp_path, "-o", tmp_path / "out.npy")
+    for command in (("embed", tmp_path / "places.csv"), ("grid", "--resolution", 30)):
+        result = run(*command, *given)
+        assert result.exit_code == 2
+        assert "leave one of --dims and --index" in result.output
+    assert not (tmp_path / "out.npy").exists()

@@ -26,8 +26,10 @@ def test_dimensions_flow_from_the_encoding():
     assert encoder(PLACES[:3]).shape == (3, 5)
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    ("encoding", "network"),
+    [(le, pe) for le in ENCODINGS for pe in NETWORKS if pe != "banded_siren" or le == "sphericalharmonics"],
+)
 def test_a_configuration_builds_the_same_encoder_again(encoding, network):
     torch.manual_seed(1)
     encoder = LocationEncoder(ENCODINGS[encoding](), NETWORKS[network], 4).eval()

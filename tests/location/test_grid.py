@@ -18,9 +18,17 @@ def place_by_place(model: LocationEncoder, lons: torch.Tensor, lats: torch.Tenso
         return model(torch.cartesian_prod(lats, lons).flip(-1)).reshape(len(lats), len(lons), -1)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+HARMONICS = (
+    SphericalHarmonics(1),
+    SphericalHarmonics(8),
+    SphericalHarmonics(40, "analytic"),
+    SphericalHarmonics(14, damping="fixed", damping_exponent=0.3),
+)
+
+
 @pytest.mark.parametrize(
-    "encoding", [SphericalHarmonics(1), SphericalHarmonics(8), SphericalHarmonics(40, "analytic"), Grid()]
+    ("encoding", "network"),
+    [*((encoding, network) for encoding in HARMONICS for network in NETWORKS), (Grid(), "siren")],
 )
 def test_a_grid_is_what_its_places_are(encoding, network):
     torch.manual_seed(0)

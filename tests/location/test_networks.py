@@ -47,15 +47,16 @@ def test_a_network_with_the_weights_of_the_reference_prints_its_numbers(name, pr
     torch.testing.assert_close(network(printed["features"]), printed[f"{name}/out"], atol=1e-9, rtol=0)
 
 
-def test_the_four_names_are_those_of_the_reference():
-    assert set(NETWORKS) == {"siren", "fcnet", "mlp", "linear"}
+def test_the_four_names_of_the_reference_are_there_and_two_of_ours():
+    assert set(NETWORKS) == {"siren", "fcnet", "mlp", "linear", "banded_siren", "residual_siren"}
     assert all(cls.name == name for name, cls in NETWORKS.items())
 
 
 @pytest.fixture(params=NETWORKS)
 def network(request: pytest.FixtureRequest) -> nn.Module:
     torch.manual_seed(0)
-    return NETWORKS[request.param](in_dim=9, out_dim=5).eval()
+    bands = {"degrees": [1, 2]} if request.param == "banded_siren" else {}
+    return NETWORKS[request.param](in_dim=9, out_dim=5, **bands).eval()
 
 
 def test_a_network_is_its_first_layer_and_the_rest(network):

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from satclip.checkpoint.facts import plain_facts
 from satclip.location import published as published_location
 from satclip.location.encoder import LocationEncoder
+from satclip.location.tte import is_tte, tte_encoder
 from satclip.model import SatCLIP, TwoTowers
 from satclip.vision import published as published_vision
 from satclip.vision.restore import described_tower
@@ -20,13 +23,15 @@ from satclip.weights import check_fit, check_sizes, printable, read_torch_file, 
 REMEDY = "Its description and its weights disagree; load the file as it was saved"
 
 
-def read_checkpoint(path: Path) -> "OurCheckpoint | PublishedCheckpoint":
+def read_checkpoint(path: Path) -> "OurCheckpoint | PublishedCheckpoint | TTEFile":
     """The checkpoint at `path`, told apart by its keys.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no checkpoint of either kind; names what it lacks.
     """
+    if path.suffix == ".safetensors":
+        return TTEFile(str(path), _safetensors(path))
     content = read_torch_file(path)
     keys = {key for key in content if isinstance(key, str)} if isinstance(content, Mapping) else set()
     if not isinstance(content, Mapping) or "state_dict" not in keys or not keys & {"satclip", "hyper_parameters"}:
@@ -157,6 +162,47 @@ class PublishedCheckpoint:
                 "part of the published model; give a file as it was released"
             )
         return state
+
+
+@dataclass(frozen=True)
+class TTEFile:
+    """The weights of TTE as its authors published them: a location encoder alone."""
+
+    source: str
+    content: Mapping[str, Tensor]
+
+    kind = "TTE's published weights"
+
+    def location_encoder(self) -> LocationEncoder:
+        """The encoder; TTE's own vectors are its embeddings, of length one."""
+        return tte_encoder(self.content, source=self.source)
+
+    def towers(self) -> TwoTowers:
+        """Never.
+
+        Raises:
+            ValueError: always.
+        """
+        raise ValueError(
+            f"{self.source} holds a location encoder alone; give the checkpoint of a training run for both towers"
+        )
+
+    def training(self) -> dict[str, Any]:
+        """Nothing is known of it."""
+        return {}
+
+
+def _safetensors(path: Path) -> Mapping[str, Tensor]:
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} cannot be read ({printable(str(error))}); fetch it again") from error
+    if not is_tte(state):
+        raise ValueError(
+            f"{path} holds bare weights, and not those of TTE; give the folder that save_pretrained wrote, which says "
+            "what they are of"
+        )
+    return state
 
 
 def _below(state: Mapping[str, Tensor], prefix: str, source: str) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from satclip.cli.commands.embed import embed
 from satclip.cli.commands.evaluate import evaluate
 from satclip.cli.commands.export import export
 from satclip.cli.commands.grid import grid
+from satclip.cli.commands.index import index
 from satclip.cli.commands.info import info
 from satclip.cli.commands.map import map_
 from satclip.cli.commands.probe import probe
@@ -37,5 +38,5 @@ def app() -> None:
     """Use location encoders: embed places and grids, draw maps, inspect, score and export models."""
 
 
-for _command in (embed, grid, map_, similar, info, evaluate, probe, export, resume):
+for _command in (embed, grid, map_, similar, info, evaluate, probe, index, export, resume):
     app.add_command(_command)

@@ -7,19 +7,17 @@ import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import DTypeLike, NDArray
+from torch import nn
 
 from satclip.cli.tables.places import Degrees, Places
 from satclip.embedding import embed
-from satclip.location.encoder import LocationEncoder
 from satclip.sphere import bad_lonlat
 
 Bad = Literal["stop", "nan", "drop"]
 Piece = tuple[pa.RecordBatch, NDArray[Any]]
 
 
-def embed_here(
-    places: Places, encoder: LocationEncoder, *, bad: Bad, batch_size: int, dtype: DTypeLike
-) -> Iterator[Piece]:
+def embed_here(places: Places, encoder: nn.Module, *, bad: Bad, batch_size: int, dtype: DTypeLike) -> Iterator[Piece]:
     """Rows and their embeddings [n, D], in the order of the table."""
     for rows, lonlat in places.pieces():
         yield embed_piece(rows, lonlat, encoder, bad=bad, batch_size=batch_size, dtype=dtype)
@@ -28,7 +26,7 @@ def embed_here(
 def embed_piece(
     rows: pa.RecordBatch,
     lonlat: Degrees,
-    encoder: LocationEncoder,
+    encoder: nn.Module,
     *,
     bad: Bad,
     batch_size: int,

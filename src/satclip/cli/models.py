@@ -8,6 +8,8 @@ import torch
 from satclip.checkpoint import load_location_encoder
 from satclip.checkpoint.sources import UNTRAINED
 from satclip.cli.failures import expected
+from satclip.index import RangeEncoder, open_store
+from satclip.index.range import Form
 from satclip.location.encoder import LocationEncoder
 from satclip.location.prefix import shorten
 
@@ -50,6 +52,34 @@ def check_dims(dims: int, whole: int, nested: tuple[int, ...], source: str) -> N
     if dims not in (*nested, whole):
         trained = f"for its first {', '.join(map(str, nested))}" if nested else "for all of its numbers together"
         click.echo(f"note: {source} was trained {trained}; its first {dims} alone may say little", err=True)
+
+
+def open_model(
+    source: str,
+    store: Path | None,
+    *,
+    retrieval: str = "range",
+    exclude_within_km: float = 0.0,
+    device: str = "cpu",
+    dtype: str | None = "float32",
+    dims: int | None = None,
+) -> LocationEncoder | RangeEncoder:
+    """The encoder, and with a store its training patches beside it.
+
+    Raises:
+        click.ClickException, click.BadParameter: as `open_encoder`; or the store is none of this encoder.
+        click.BadParameter: options of retrieval are given without a store, or with one a prefix is asked for.
+    """
+    if store is None and (exclude_within_km or retrieval != "range"):
+        raise click.BadParameter("--retrieval and --exclude-within-km need --index STORE", param_hint="--index")
+    if store is not None and dims is not None:
+        raise click.BadParameter("a store is of whole embeddings; leave one of --dims and --index", param_hint="--dims")
+    encoder = open_encoder(source, device=device, dtype=dtype, dims=dims)
+    if store is None:
+        return encoder
+    with expected(OSError, ValueError):
+        form: Form = "range+" if retrieval == "range+" else "range"
+        return RangeEncoder(encoder, open_store(store), form=form, exclude_within_km=exclude_within_km)
 
 
 def choose_device(name: str) -> str:

@@ -53,6 +53,36 @@ def dims_option(function: Function) -> Function:
     )(function)
 
 
+def index_options(function: Function) -> Function:
+    """`--index`, `--retrieval`, `--exclude-within-km`: training patches put back into the embedding."""
+    for option in (
+        click.option(
+            "--exclude-within-km",
+            type=click.FloatRange(0, 20_000),
+            default=0.0,
+            show_default=True,
+            metavar="KM",
+            help="With --index: patches so near to a place are not there for it.",
+        ),
+        click.option(
+            "--retrieval",
+            type=click.Choice(["range", "range+"]),
+            default="range",
+            show_default=True,
+            help="With --index: by likeness, or by likeness and distance.",
+        ),
+        click.option(
+            "--index",
+            "store",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            metavar="STORE",
+            help="Store of the model's training patches (satclip index), retrieved beside the embedding.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def device_option(function: Function) -> Function:
     """`--device`."""
     return click.option(

@@ -14,10 +14,10 @@ from satclip.embedding import embed
 from satclip.harmonics import one_thread_after_a_fork
 from satclip.location.capture import computes_now, only_numbers, refuse_recording
 from satclip.location.described import NEEDED, described, nested
-from satclip.location.encodings import ENCODINGS, Encoding
+from satclip.location.encodings import ENCODINGS, Encoding, SphericalHarmonics
 from satclip.location.hub import PretrainedMixin
-from satclip.location.networks import NETWORKS, Network
-from satclip.location.places import check_tensor, no_place
+from satclip.location.networks import NETWORKS, BandedSiren, Network
+from satclip.location.places import block_rows, check_tensor, no_place
 from satclip.location.skip import Skip
 from satclip.sphere import check_lonlat
 
@@ -36,7 +36,8 @@ class LocationEncoder(PretrainedMixin):
     Where in the world a place lies can then be read by a few labels, however the training has folded the rest.
 
     Raises:
-        ValueError: `skip_degrees` without harmonics, beyond their degrees, or leaving the network no dimension.
+        ValueError: `skip_degrees` without harmonics, beyond their degrees, or leaving the network no dimension; a
+            network of bands of degrees without harmonics.
     """
 
     if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class LocationEncoder(PretrainedMixin):
         self.skip = Skip(skip_degrees, skip_scale)
         self.skip.check(encoding, embedding_dim)
         self.network = network(in_dim=encoding.dim, out_dim=embedding_dim - self.skip.dim)
+        if isinstance(self.network, BandedSiren) and not isinstance(encoding, SphericalHarmonics):
+            raise ValueError(f"pe_type={self.network.name} needs le_type=sphericalharmonics, got {encoding.name}")
         self.embedding_dim = embedding_dim
         self.nested: tuple[int, ...] = ()  # prefixes that training made embeddings of their own, the whole width last
         self.source: str | None = None  # where the weights came from, once they are loaded
@@ -91,21 +94,30 @@ class LocationEncoder(PretrainedMixin):
 
     @property
     def auxiliary(self) -> tuple[str, ...]:
-        """Names of the terms that `with_auxiliary` gives: those of the network; most have none."""
-        return tuple(getattr(self.network, "auxiliary", ()))
+        """Names of the terms that `with_auxiliary` gives: those of encoding and network; most have none."""
+        return tuple(name for part in (self.encoding, self.network) for name in getattr(part, "auxiliary", ()))
 
     def with_auxiliary(self, lonlat: Tensor, image_embeddings: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The embedding [B, D] and, by name, the terms [B, ...] that the network adds to a loss in training.
+        """The embedding [B, D] and, by name, the terms [B, ...] that encoding and network add to a loss in training.
 
         Args:
             lonlat: degrees [B, 2].
             image_embeddings: of the same places, [B, D], not normalised, with their gradient.
         """
         check_tensor(lonlat)
-        features = self.encoding(lonlat, self.dtype)
+        encoding: Any = self.encoding
         network: Any = self.network
-        embedding, terms = network.with_auxiliary(features, image_embeddings)
-        return self.skip.beside(embedding, features[..., self.skip.features]), terms
+        features, terms = (
+            encoding.with_auxiliary(lonlat, image_embeddings, self.dtype)
+            if getattr(encoding, "auxiliary", ())
+            else (self.encoding(lonlat, self.dtype), {})
+        )
+        embedding, more = (
+            network.with_auxiliary(features, image_embeddings)
+            if getattr(network, "auxiliary", ())
+            else (self.network(features), {})
+        )
+        return self.skip.beside(embedding, features[..., self.skip.features]), {**terms, **more}
 
     def extra_repr(self) -> str:
         """What a reader wants to know first: D, L or the scales, where it comes from."""
@@ -227,7 +239,7 @@ class LocationEncoder(PretrainedMixin):
     def _embed_blocks(self, lonlat: Tensor) -> Tensor:
         if torch.is_grad_enabled() or not computes_now(lonlat):
             return self._embed(lonlat)
-        rows = self._block_rows(lonlat.device)
+        rows = block_rows(self.encoding, lonlat.device)
         first = self._embed(lonlat[:rows])
         if len(lonlat) <= rows:
             return first
@@ -236,9 +248,3 @@ class LocationEncoder(PretrainedMixin):
         for start in range(rows, len(lonlat), rows):
             embeddings[start : start + rows] = self._embed(lonlat[start : start + rows])
         return embeddings
-
-    def _block_rows(self, device: torch.device) -> int:
-        """Places of a block: few enough to be cheap to hold, enough to be worth waking threads for."""
-        if device.type == "cpu":
-            return min(max(2**23 // self.encoding.dim, 512), 4096)
-        return min(max(2**25 // self.encoding.dim, 2048), 65536)

@@ -8,12 +8,13 @@ hidden unit, where place by place it costs L * L.
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from satclip.harmonics import legendre_rows, longitude_rows, without_autocast
 from satclip.location.capture import exporting, refuse_recording
 from satclip.location.encoder import LocationEncoder
 from satclip.location.encodings import SphericalHarmonics
+from satclip.location.networks import BandedLinear
 from satclip.location.places import check_axes
 from satclip.sphere import angle_dtype, radians
 
@@ -77,15 +78,23 @@ def _separated(
 ) -> Iterator[Tensor]:
     first, tables = model.network.first, encoding.tables
     around = longitude_rows(radians(lons), tables, first.weight.dtype).T  # [C, 2 L - 1]
-    weight, source = _by_order(first.weight, encoding)
-    past = model.skip.features
+    weight, source = _by_order(_first_weight(first, encoding), encoding)
+    past, gain = model.skip.features, encoding.gain(first.weight.dtype)
     for lats in blocks:
         legendre = legendre_rows(radians(lats), tables, first.weight.dtype)  # [series, r]
         with without_autocast(lons.device):
             along = torch.bmm(legendre[source].transpose(1, 2), weight)  # [2 L - 1, r, hidden]
             hidden = torch.matmul(around, along.transpose(0, 1))  # [r, C, hidden]
             low = legendre[tables.legendre_row[past]].T[:, None] * around[:, tables.longitude_row[past]]
+            low = low if gain is None else low * gain[past]
         yield model.skip.beside(model.network.rest(hidden if first.bias is None else hidden.add_(first.bias)), low)
+
+
+def _first_weight(first: nn.Linear, encoding: SphericalHarmonics) -> Tensor:
+    """The first layer's weights as harmonics that nobody has damped meet them: [hidden, L * L]."""
+    weight = first.seen_weight() if isinstance(first, BandedLinear) else first.weight
+    gain = encoding.gain(weight.dtype)
+    return weight if gain is None else weight * gain
 
 
 def _by_order(weight: Tensor, encoding: SphericalHarmonics) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from satclip.location.capture import tracing
-from satclip.location.encodings.protocol import wide_degrees
+from satclip.location.encodings.protocol import Encoding, wide_degrees
 
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 _TAKEN = frozenset((torch.float64, torch.float32, *_WHOLE))
@@ -60,6 +60,14 @@ def no_place(lonlat: Tensor) -> Tensor:
     """Mark what has no embedding: NaN or infinite, or beyond 90 degrees of latitude. [B, 2] -> bool [B]."""
     longitude, latitude = wide_degrees(lonlat).unbind(-1)
     return ~((latitude.abs() <= 90) & (longitude.abs() < math.inf))
+
+
+def block_rows(encoding: Encoding, device: torch.device) -> int:
+    """Places of a block: few enough to be cheap to hold, enough to be worth waking threads for."""
+    held = max(encoding.dim, getattr(encoding, "working_dim", 0))
+    if device.type == "cpu":
+        return min(max(2**23 // held, 512), 4096)
+    return min(max(2**25 // held, 2048), 65536)
 
 
 @contextmanager

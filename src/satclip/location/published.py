@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from satclip.location.encoder import LocationEncoder
-from satclip.location.encodings import ENCODINGS, Encoding
+from satclip.location.encodings import REFERENCE, Encoding
 from satclip.location.networks import MLP, NETWORKS, FCNet, Network, Siren
 from satclip.weights import check_fit, check_sizes, real_weights, widest
 
@@ -49,14 +49,14 @@ def location_tower(
     Raises:
         ValueError: unknown `le_type` or `pe_type`; lists the choices.
     """
-    if not isinstance(le_type, str) or le_type not in ENCODINGS:
-        raise ValueError(f"le_type must be one of {', '.join(ENCODINGS)}, got {reprlib.repr(le_type)}")
+    if not isinstance(le_type, str) or le_type not in REFERENCE:
+        raise ValueError(f"le_type must be one of {', '.join(REFERENCE)}, got {reprlib.repr(le_type)}")
     options: dict[str, Any] = {}
     if le_type == "sphericalharmonics":
         options = {"legendre_polys": legendre_polys, "harmonics_calculation": harmonics_calculation}
     elif le_type in MULTI_SCALE:
         options = {"frequencies": frequency_num, "min_radius": min_radius, "max_radius": max_radius}
-    encoding: Encoding = ENCODINGS[le_type](**options)
+    encoding: Encoding = REFERENCE[le_type](**options)
     return LocationEncoder(encoding, _network(pe_type, capacity, num_hidden_layers, shared_hidden), embed_dim)
 
 

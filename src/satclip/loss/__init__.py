@@ -8,6 +8,7 @@ from satclip.loss.regression import RegressionLoss
 from satclip.loss.rows import AuxiliaryLoss
 from satclip.loss.siglip import SigLipLoss
 from satclip.loss.soft_clip import SoftClipLoss
+from satclip.loss.tte import TTELoss
 
 __all__ = [
     "MAX_LOGIT_SCALE",
@@ -18,4 +19,5 @@ __all__ = [
     "RegressionLoss",
     "SigLipLoss",
     "SoftClipLoss",
+    "TTELoss",
 ]

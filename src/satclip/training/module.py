@@ -20,6 +20,7 @@ from satclip.retrieval import retrieval_metrics
 from satclip.training.changes import report_changes
 from satclip.training.loss_inputs import LossInputs, Seen
 from satclip.training.optim import names_in, with_new_options
+from satclip.training.upkeep import anneal, leave_unasked, settle_after, settle_before
 from satclip.weights import mismatches
 
 CHECKPOINT_FORMAT = 1
@@ -73,6 +74,7 @@ class ContrastiveModule(L.LightningModule):
         if not self._inputs.sees_images:  # nothing would reach them, and DDP waits for every gradient
             self.model.vision.requires_grad_(False)
             self.model.logit_scale.requires_grad_(False)
+        leave_unasked(location_encoder, self._inputs.auxiliary)
         self.optimizer = optimizer
         self.scheduler = scheduler
         self.seed = seed
@@ -92,6 +94,10 @@ class ContrastiveModule(L.LightningModule):
         self.model.location_encoder.compile()
         self._inputs.compile()
 
+    def on_train_epoch_start(self) -> None:
+        """Tell an encoding that changes over a training how much of it lies behind."""
+        anneal(self.model.location_encoder, self.trainer)
+
     def on_train_batch_start(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:
         """Seed the draws of this step, so that they depend on nothing that came before."""
         entropy = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx, self.global_rank])
@@ -106,6 +112,10 @@ class ContrastiveModule(L.LightningModule):
         self.log("train/temperature", torch.exp(-self.model.logit_scale.detach()), batch_size=count)
         self.log("train/learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=count)
         return loss
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Bring an encoding into bounds that wants it before a step."""
+        settle_before(self.model.location_encoder)
 
     def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         """The loss of one batch; its embeddings are put by for retrieval."""
@@ -142,6 +152,7 @@ class ContrastiveModule(L.LightningModule):
         """The optimiser over everything that learns, its schedule in optimiser steps."""
         optimizer = self.optimizer(self)
         self._learned = names_in(optimizer, self)
+        settle_after(optimizer, self.model.location_encoder)
         if self.scheduler is None:
             return optimizer
         steps = self.trainer.estimated_stepping_batches

@@ -1,5 +1,6 @@
 """Longitude first, in every encoder: what is near a place in its vectors is near it on the Earth."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,11 @@ from satclip.downstream.rivals import Frozen, source
 from satclip.downstream.rivals.geoclip import GeoCLIP, geoclip, wheel_weights
 from satclip.downstream.rivals.mind import MIND, mind
 from satclip.downstream.rivals.sinr import SINR, sinr
-from satclip.downstream.rivals.tte import TTE, tte
+from satclip.downstream.rivals.tte import tte
+from satclip.location.encoder import LocationEncoder
+from satclip.location.encodings import Voronoi
+from satclip.location.networks import FCNet
+from satclip.location.tte import _theirs
 from satclip.sphere import great_circle_km, uniform_on_sphere
 
 Array = NDArray[np.float64]
@@ -77,12 +82,12 @@ def constructed(kind: str, folder: Path) -> Frozen:
     if kind == "sinr":
         torch.save({"state_dict": SINR(32, 2).state_dict()}, path.with_suffix(".pt"))
         return sinr(path.with_suffix(".pt"))
-    network = TTE(200, 16, 12, 12, 1, 4)
-    network._directions.data.normal_()
-    network._log_tau.data.fill_(3.0)
-    for weight in (network._embeddings, network.semantic_registers.registers):
+    network = LocationEncoder(Voronoi(200, 16, 12, 4, published=True), partial(FCNet, residual_blocks=1), 12)
+    network.encoding.directions.data.normal_()
+    network.encoding.log_sharpness.data.fill_(3.0)
+    for weight in (network.encoding.sites, network.encoding.semantics.tokens):
         weight.data.normal_()
-    save_file({f"location.{name}": weight for name, weight in network.state_dict().items()}, path)
+    save_file({f"location.{_theirs(name, 1)}": weight for name, weight in network.state_dict().items()}, path)
     return tte(path)
 
 

@@ -60,6 +60,7 @@ is refused with its line.""",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="With --engine ray: how many; else one per CPU or GPU.")
 @options.dims_option
+@options.index_options
 @options.device_option
 @options.batch_size_option
 @options.dtype_option
@@ -75,6 +76,9 @@ def embed(
     bad: "Bad",
     engine: str,
     workers: int | None,
+    store: Path | None,
+    retrieval: str,
+    exclude_within_km: float,
     device: str,
     batch_size: int,
     dtype: str,
@@ -89,15 +93,18 @@ def embed(
         raise click.BadParameter("only --engine ray has workers", param_hint="--workers")
     if device == "mps" and engine == "ray":
         raise click.BadParameter("workers of Ray have cpu or cuda: take --engine local", param_hint="--device")
+    if store is not None and engine == "ray":
+        raise click.BadParameter("a store is read on this machine: take --engine local", param_hint="--index")
     need("cli", "pyarrow")
     if engine == "ray":
         need("ray", "ray", "ray.data")
 
     from satclip.cli.engines import embed_here
-    from satclip.cli.models import open_encoder
+    from satclip.cli.models import open_model
     from satclip.cli.tables import open_places
     from satclip.cli.tables.plain import PlainPlaces
     from satclip.cli.tables.survey import survey
+    from satclip.location.encoder import LocationEncoder
 
     columns: Literal["typed", "lines", "none"] = "lines"
     if output.suffix in (".parquet", ".npy"):
@@ -105,21 +112,29 @@ def embed(
     table = open_places(places, lon=lon, lat=lat, crs=crs, layer=layer, columns=columns)
     if columns == "lines" and table.geometry is not None:
         table = PlainPlaces(table, table.geometry)
-    encoder = open_encoder(source, device="cpu" if engine == "ray" else device, dtype=dtype, dims=dims)
+    opened = open_model(
+        source,
+        store,
+        retrieval=retrieval,
+        exclude_within_km=exclude_within_km,
+        device="cpu" if engine == "ray" else device,
+        dtype=dtype,
+        dims=dims,
+    )
     seen = survey(table)
     if seen.bad and bad == "stop":
         raise click.ClickException(seen.complaint)
-    if engine == "ray":
+    if isinstance(opened, LocationEncoder) and engine == "ray":
         from satclip.cli.ray_engine import embed_on_ray
 
         pieces = embed_on_ray(
-            table, encoder, bad=bad, batch_size=batch_size, dtype=dtype, device=device, workers=workers
+            table, opened, bad=bad, batch_size=batch_size, dtype=dtype, device=device, workers=workers
         )
     else:
-        pieces = embed_here(table, encoder, bad=bad, batch_size=batch_size, dtype=dtype)
+        pieces = embed_here(table, opened, bad=bad, batch_size=batch_size, dtype=dtype)
     rows = seen.rows - seen.bad if bad == "drop" else seen.rows
-    _write(pieces, table, output, rows=rows, width=encoder.embedding_dim, dtype=dtype)
-    click.echo(f"{rows:,} places, {encoder.embedding_dim} numbers each: {click.format_filename(output)}", err=True)
+    _write(pieces, table, output, rows=rows, width=opened.embedding_dim, dtype=dtype)
+    click.echo(f"{rows:,} places, {opened.embedding_dim} numbers each: {click.format_filename(output)}", err=True)
     if seen.bad:
         fate = "skipped" if bad == "drop" else "embedded as NaN"
         hint = f" ({seen.remedy})" if seen.swapped or seen.projected else ""
@@ -131,10 +146,12 @@ def _write(pieces: "Iterator[Piece]", table: "Places", output: Path, **shape: An
     from satclip.cli.progress import bar
     from satclip.cli.tables.writers import open_writer
     from satclip.files import atomic_file
+    from satclip.index.range import NothingLeftError
 
     written = 0
     with (
         expected(OSError, prefix=f"{click.format_filename(output)}: "),
+        expected(NothingLeftError),
         atomic_file(output) as part,
         bar("Embedding", shape["rows"]) as progress,
     ):

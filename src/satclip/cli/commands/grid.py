@@ -1,5 +1,6 @@
 """`satclip grid`: the embedding of every cell of the world."""
 
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 
@@ -24,6 +25,7 @@ GeoTIFF has a band for each dimension; .npy is [height, width, D], north first; 
 @options.output_option("Where to: .tif, .npy or .zarr.")
 @options.grid_options
 @options.dims_option
+@options.index_options
 @options.device_option
 @options.dtype_option
 def grid(
@@ -33,6 +35,9 @@ def grid(
     resolution: float,
     bounds: tuple[float, float, float, float],
     dims: int | None,
+    store: Path | None,
+    retrieval: str,
+    exclude_within_km: float,
     device: str,
     dtype: str,
 ) -> None:
@@ -46,26 +51,33 @@ def grid(
     import torch
 
     import satclip
-    from satclip.cli.models import open_encoder
+    from satclip.cli.models import open_model
     from satclip.cli.progress import bar
     from satclip.cli.rasters import check_room, open_raster
     from satclip.files import atomic_file, atomic_folder
+    from satclip.index import RangeEncoder
+    from satclip.index.range import NothingLeftError
     from satclip.location.grid import encode_rows
 
-    encoder = open_encoder(source, device=device, dtype=dtype, dims=dims)
+    encoder = open_model(
+        source, store, retrieval=retrieval, exclude_within_km=exclude_within_km, device=device, dtype=dtype, dims=dims
+    )
+    blocks = encoder.rows if isinstance(encoder, RangeEncoder) else partial(encode_rows, encoder)
     check_room(output, cells, width=encoder.embedding_dim, dtype=dtype)
     longitudes, latitudes = torch.from_numpy(cells.longitudes), torch.from_numpy(cells.latitudes)
-    tags = {"model": source, "software": f"satclip {satclip.__version__}"}
+    beside = {} if store is None else {"index": str(store), "retrieval": retrieval}
+    tags = {"model": source, **beside, "software": f"satclip {satclip.__version__}"}
     atomic = atomic_folder if output.suffix == ".zarr" else atomic_file
     with (
         expected(OSError, prefix=f"{output}: "),
+        expected(NothingLeftError),
         atomic(output) as part,
         open_raster(output, part, cells, width=encoder.embedding_dim, dtype=dtype, tags=tags) as raster,
         bar("Embedding the grid", cells.height * cells.width) as progress,
     ):
         height, width = raster.block
         for columns in slices(cells.width, width):
-            embedded = chain.from_iterable(encode_rows(encoder, longitudes[columns], latitudes))
+            embedded = chain.from_iterable(blocks(longitudes[columns], latitudes))
             for rows in slices(cells.height, height):
                 values = torch.stack(tuple(islice(embedded, rows.stop - rows.start)))
                 raster.write(rows, columns, values.cpu().numpy().astype(dtype, copy=False))

@@ -24,7 +24,10 @@ SHARE_HELD_OUT = 0.2
 
 
 class Headed(nn.Module):
-    """The network of an encoder and a linear head: features [B, F] -> [B, width]."""
+    """The network of an encoder and a linear head: features [B, F] -> [B, width].
+
+    Where the encoding has weights that learn too, it takes places in degrees, [B, 2], instead of features.
+    """
 
     def __init__(self, config: dict[str, Any], width: int) -> None:
         super().__init__()
@@ -33,7 +36,8 @@ class Headed(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] -> [B, width]."""
-        answer: Tensor = self.head(self.encoder.from_features(features))
+        whole = self.encoder if learns(self.encoder) else self.encoder.from_features
+        answer: Tensor = self.head(whole(features))
         return answer
 
 
@@ -69,15 +73,20 @@ class FromScratch:
         if not len(train_target):
             raise ValueError("from scratch needs labels, got none; give places with labels")
         encoder = seeded(partial(LocationEncoder.from_config, self.config), self.seed)
-        with torch.no_grad():  # the encoding has no weights: once is enough
-            train, test = (encoder.encoding(checked(each), torch.float32) for each in (train_lonlat, test_lonlat))
+        train, test = checked(train_lonlat), checked(test_lonlat)
+        if not learns(encoder):  # its encoding has no weights: once is enough
+            with torch.no_grad():
+                train, test = (encoder.encoding(each, torch.float32) for each in (train, test))
         centre, spread = 0.0, 1.0
         target = torch.from_numpy(np.asarray(train_target))
         if classes is None:
             centre, spread = float(target.mean()), float(target.std(correction=0)) or 1.0
             target = ((target - centre) / spread).float()
         width = 1 if classes is None else len(classes)
-        drops = self.config["network"].get("dropout", 0)  # drawn from torch's own generator, step by step
+        parts = self.config["network"], self.config["encoding"]
+        drops = any(
+            part.get(name) for part in parts for name in ("dropout", "token_dropout")
+        )  # drawn from torch's own generator, step by step
         with drawing_from(self.seed) if drops else nullcontext():
             rate, steps = self._choose(train, target, width, inner_folds)
             training = self._start(width, rate, train, target)
@@ -134,6 +143,11 @@ class Training:
         answer = torch.cat([self.model(part) for part in torch.split(features, 4096)])
         self.model.train()
         return answer
+
+
+def learns(encoder: LocationEncoder) -> bool:
+    """Whether the encoding has weights."""
+    return any(name.startswith("encoding.") for name, _ in encoder.named_parameters())
 
 
 def from_scratch(encoder: Frozen, seed: int = 0) -> FromScratch:

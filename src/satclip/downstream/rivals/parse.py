@@ -12,6 +12,7 @@ from satclip.downstream.rivals.frozen import Frozen
 from satclip.downstream.rivals.function import function
 from satclip.downstream.rivals.plain import HARMONICS, PLAIN, encoding, harmonics, tuned_harmonics
 from satclip.downstream.rivals.published import PUBLISHED, published
+from satclip.downstream.rivals.ranged import ranged
 from satclip.downstream.rivals.torchgeo_models import torchgeo
 from satclip.downstream.rivals.torchspatial import torchspatial
 from satclip.downstream.rivals.trained import trained
@@ -23,6 +24,7 @@ Row = Places | Tuned | Predictor
 Options = dict[str, str]
 FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 TUNED = "tuned"
+RANGE, EXCLUDE = "range", "exclude_within_km"
 FORMS = (
     "a checkpoint or run folder, owner/name on the hub, geoclip, harmonics:10, harmonics:tuned, cartesian3d, "
     "csp:FILE, untrained:CHECKPOINT:seed=1, untrained:CHECKPOINT:tuned, from_scratch:CHECKPOINT, module:function, "
@@ -43,6 +45,8 @@ def source(text: str) -> Row:
     | untrained:X, untrained:X:seed=2                 | the architecture of X with fresh weights                  |
     | untrained:X:tuned                               | the same, its bandwidth chosen by inner folds             |
     | from_scratch:X                                  | the architecture of X trained on the labels alone         |
+    | range:best.ckpt+store                           | a trained encoder with its training patches beside it     |
+    | range+:X+store:exclude_within_km=100            | the same by distance too, without patches within 100 km   |
     | torchgeo:SATCLIP_VIT16_L40                      | the location encoder of torchgeo 0.10                     |
     | package.module:name                             | a function [N, 2] degrees -> [N, D], or a predictor       |
     | geoclip+best.ckpt                               | vectors side by side                                      |
@@ -52,7 +56,7 @@ def source(text: str) -> Row:
         FileNotFoundError, ConnectionError, ModuleNotFoundError: it is not to be had; ends with how to get it.
     """
     text = text.strip()
-    pieces = _pieces(text)
+    pieces = _with_stores(_pieces(text))
     if len(pieces) == 1:
         return _one(pieces[0])
     parts: list[Places] = []
@@ -76,6 +80,19 @@ def _pieces(text: str) -> list[str]:
     if "" in pieces:
         raise ValueError(f"{text!r} names nothing beside a plus sign; give {FORMS}")
     return pieces
+
+
+def _with_stores(pieces: list[str]) -> list[str]:
+    """`range:best.ckpt` and `store` as the one piece that they are; so `range`, `:best.ckpt` and `store`."""
+    joined: list[str] = []
+    waiting = iter(pieces)
+    for piece in waiting:
+        if piece == RANGE:  # its plus sign was taken for one between pieces
+            piece = f"{RANGE}+{next(waiting, '')}"
+        if piece.startswith((f"{RANGE}:", f"{RANGE}+:")):
+            piece = f"{piece}+{next(waiting, '')}"
+        joined.append(piece)
+    return joined
 
 
 def _one(text: str) -> Row:
@@ -155,6 +172,14 @@ def _from_scratch(text: str, rest: str, options: Options) -> Row:
     return from_scratch(_trainable(text, rest), _seed(text, options))
 
 
+def _range(text: str, rest: str, options: Options) -> Row:
+    form, model, store = text.partition(":")[0], *rest.rpartition("+")[::2]
+    unknown = set(options) - {EXCLUDE}
+    if not model or not store or unknown:
+        raise ValueError(f"{text}: give {form}:best.ckpt+store, and {EXCLUDE}=100 behind another colon if you like")
+    return ranged(model, Path(store).expanduser(), form, _number(options.get(EXCLUDE, "0"), text), name=text)
+
+
 def _torchgeo(text: str, rest: str, options: Options) -> Row:
     if options:
         raise ValueError(f"{text}: torchgeo takes the name of its weights alone, torchgeo:SATCLIP_VIT16_L40")
@@ -188,6 +213,7 @@ KINDS: dict[str, Callable[[str, str, Options], Row]] = {
     **dict.fromkeys((name for name in ENCODINGS if name != HARMONICS), _encoding),
     **dict.fromkeys(("harmonics", HARMONICS), _harmonics),
     **dict.fromkeys(PUBLISHED, _published),
+    **dict.fromkeys((RANGE, f"{RANGE}+"), _range),
     "untrained": _untrained,
     "from_scratch": _from_scratch,
     "torchgeo": _torchgeo,

@@ -9,7 +9,7 @@ from satclip.sphere import angle_dtype
 
 
 class FixedPrecision(nn.Module):
-    """A module without weights whose constants keep the widest float of their device.
+    """A module whose constants keep the widest float of their device, whatever becomes of its weights.
 
     `model.float()`, `.half()` or `.to(torch.bfloat16)` must not round a frequency or a series coefficient: what they
     ask for is the type of the weights. On MPS, which has no float64, the constants become float32, and float64 again
@@ -26,9 +26,12 @@ class FixedPrecision(nn.Module):
         self.register_buffer(name, value, persistent=False)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FixedPrecision":
+        # Where they lie, and not torch's default device, which may be any.
+        devices = {name: fn(torch.empty(0, device=self.get_buffer(name).device)).device for name in self._exact}
+        if self._parameters or self._modules:
+            weights_too: Callable[..., nn.Module] = super()._apply
+            weights_too(fn, recurse)
         for name, value in self._exact.items():
-            here = self.get_buffer(name).device  # and not torch's default device, which may be any
-            device = fn(torch.empty(0, device=here)).device
-            dtype = angle_dtype(device) if value.is_floating_point() else value.dtype
-            self._buffers[name] = value.to(device, dtype)
+            dtype = angle_dtype(devices[name]) if value.is_floating_point() else value.dtype
+            self._buffers[name] = value.to(devices[name], dtype)
         return self

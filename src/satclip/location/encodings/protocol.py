@@ -9,7 +9,14 @@ from satclip.sphere import angle_dtype
 
 
 class Encoding(Protocol):
-    """A fixed map from (longitude, latitude) in degrees to `dim` features."""
+    """A map from (longitude, latitude) in degrees to `dim` features: a formula, or a module whose weights learn.
+
+    One that holds more numbers of a place at a time than it gives says how many as `working_dim`, so that blocks of
+    places are cut to fit. One that has terms of its own for a loss names them in `auxiliary`, a tuple, and has a method
+    `with_auxiliary(lonlat [B, 2], image_embeddings [B, D], dtype) -> (features [B, dim], {name: [B, ...]})`, one row a
+    place (see `satclip.loss.inputs`); weights that only these reach it names in `auxiliary_weights`. One that has
+    something to do in a training has `settle`, `settles_before` and `anneal` (see `satclip.training.upkeep`).
+    """
 
     name: str
     dim: int

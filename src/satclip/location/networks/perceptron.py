@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+BLOCKS = 4  # of the published networks
+
 
 class Linear(nn.Module):
     """One affine layer. In the reference's checkpoints `first` is the network itself."""
@@ -81,7 +83,7 @@ class ResidualBlock(nn.Module):
 
 
 class FCNet(nn.Module):
-    """Linear, ReLU, four residual blocks, then Linear without bias (Mac Aodha et al. 2019, arXiv 1906.05272).
+    """Linear, ReLU, `residual_blocks` of them, then Linear without bias (Mac Aodha et al. 2019, arXiv 1906.05272).
 
     In the reference's checkpoints `first` is `feats.0`, `blocks.i.inner` and `.outer` are `feats.(i + 2).w1` and `.w2`,
     and `last` is `class_emb`.
@@ -89,16 +91,19 @@ class FCNet(nn.Module):
 
     name = "fcnet"
 
-    def __init__(self, in_dim: int, out_dim: int, *, hidden_dim: int = 512, dropout: float = 0.5) -> None:
+    def __init__(
+        self, in_dim: int, out_dim: int, *, hidden_dim: int = 512, dropout: float = 0.5, residual_blocks: int = BLOCKS
+    ) -> None:
         super().__init__()
         self.dropout = dropout
         self.first = nn.Linear(in_dim, hidden_dim)
-        self.blocks = nn.Sequential(*(ResidualBlock(hidden_dim, dropout) for _ in range(4)))
+        self.blocks = nn.Sequential(*(ResidualBlock(hidden_dim, dropout) for _ in range(residual_blocks)))
         self.last = nn.Linear(hidden_dim, out_dim, bias=False)
 
     def options(self) -> dict[str, object]:
         """Return the constructor's arguments except the widths in and out, ready for JSON."""
-        return {"hidden_dim": self.first.out_features, "dropout": self.dropout}
+        blocks = {} if len(self.blocks) == BLOCKS else {"residual_blocks": len(self.blocks)}
+        return {"hidden_dim": self.first.out_features, "dropout": self.dropout, **blocks}
 
     def rest(self, hidden: Tensor) -> Tensor:
         """From what `first` gave, [..., hidden_dim], to the embedding [..., out_dim]."""
