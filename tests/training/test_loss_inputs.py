@@ -154,17 +154,13 @@ def test_in_parts_features_and_terms_have_the_gradients_of_the_whole_batch(outsi
 
 
 def test_both_are_named_by_a_config(outside: str) -> None:
-    config = hydra_setup.compose(
-        PROJECT / "conf",
-        [
-            "experiment=blue_marble", "~location_encoder", "embedding_dim=8", f"loss._target_={outside}.Distilled",
-            "+loss.weight=0.5", "+loss.width=512", "+loss.embedding_dim=8", "~loss.chunk",
-            f"pe_type={{_target_: {outside}.Spreading, _partial_: true}}",
-        ],
-    )  # fmt: skip
+    config = hydra_setup.compose(PROJECT / "conf", ["experiment=blue_marble", "embedding_dim=8"])
+    config.loss = {"_target_": f"{outside}.Distilled", "weight": 0.5, "width": 512, "embedding_dim": 8}
     config.pe_type = {"_target_": f"{outside}.Spreading", "_partial_": True}
-    config.model.location_encoder.network = config.pe_type
     checks.check(config)
+    model = instantiate(config.model)
+    assert model._inputs.auxiliary == ("spread",)
+    assert type(model.loss).__module__ == type(model.model.location_encoder.network).__module__ == outside
 
 
 class Needy(nn.Module):
