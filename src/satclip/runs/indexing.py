@@ -129,8 +129,7 @@ class _Reader:
     @torch.no_grad()
     def __call__(self, rows: Tensor) -> Rows:
         """Places, keys and values of the rows that are good."""
-        raw = self.patches[rows.tolist()]
-        batch = self.data.transform({name: each for name, each in raw.items() if isinstance(each, Tensor)})
+        batch = self.data.transform(self.patches[rows.tolist()])
         images = batch["image"].to(self.towers.logit_scale.device)
         if self.values == "features":
             keys, found = self.towers.encode_image_and_features(images)
