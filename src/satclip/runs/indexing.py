@@ -52,7 +52,7 @@ def build_store(
     """Embed the training patches of the run behind `source`, and keep them in the folder `target`.
 
     Patches that the training left out stay out: those held out for validation, and those within the buffer around
-    them. A call that was killed is gone on with by the next one; where the store is there already, nothing is done.
+    them. The next call resumes one that was killed; where the store is there already, nothing is done.
 
     Args:
         source: a checkpoint of ours, or the folder of a run.
