@@ -21,7 +21,7 @@ class StoreWriter:
 
     Args:
         target: folder of the store.
-        identity: what its rows follow from; what another process left is resumed only where it is the same.
+        identity: what its rows follow from; the writer resumes what another process left only where it is the same.
         widths: numbers of a key and of a value.
 
     Raises:

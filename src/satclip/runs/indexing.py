@@ -52,7 +52,7 @@ def build_store(
     """Embed the training patches of the run behind `source`, and keep them in the folder `target`.
 
     Patches that the training left out stay out: those held out for validation, and those within the buffer around
-    them. A call that was killed is resumed by the next one; where the store is there already, nothing is done.
+    them. The next call resumes one that was killed; where the store is there already, nothing is done.
 
     Args:
         source: a checkpoint of ours, or the folder of a run.
@@ -129,8 +129,7 @@ class _Reader:
     @torch.no_grad()
     def __call__(self, rows: Tensor) -> Rows:
         """Places, keys and values of the rows that are good."""
-        raw = self.patches[rows.tolist()]
-        batch = self.data.transform(raw)
+        batch = self.data.transform(self.patches[rows.tolist()])
         images = batch["image"].to(self.towers.logit_scale.device)
         if self.values == "features":
             keys, found = self.towers.encode_image_and_features(images)

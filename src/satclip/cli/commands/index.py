@@ -22,7 +22,7 @@ Examples:
 
 \b
 The store holds places, image embeddings and image features in float16, memory-mapped. What the training held
-out is not in it. A call that was stopped is resumed by the same call.""",
+out is not in it. The same call resumes one that was stopped.""",
 )
 @click.argument("source")
 @click.option(
