@@ -54,7 +54,8 @@ def test_figures_are_of_the_best_weights_or_of_the_last_and_say_which(whole: Pat
         "train/loss",
         "val/image_to_location/top10",
         "retrieval/image_to_location/top10",
-        "probe/random/elevation_R2",
+        "probe/cells_10/100/elevation_R2",
+        "gain/mean",
     ):
         assert f"best/{name}" in metrics
         assert f"last/{name}" in metrics
@@ -64,9 +65,11 @@ def test_figures_are_of_the_best_weights_or_of_the_last_and_say_which(whole: Pat
             for name in ("best", "last"):
                 found, logged = metrics[f"{name}/retrieval/{way}/{figure}"], metrics[f"{name}/val/{way}/{figure}"]
                 assert found == pytest.approx(logged, rel=1e-4), (name, way, figure)
-    assert metrics["best/probe/random/elevation_R2"] != metrics["last/probe/random/elevation_R2"]
+    assert metrics["best/probe/mean"] != metrics["last/probe/mean"]
     assert f"best weights (epoch {best['epoch'] + 1})" in (whole / "retrieval.md").read_text()
-    assert f"best weights (epoch {best['epoch'] + 1})" in (whole / "probe.md").read_text()
+    text = (whole / "report.md").read_text()
+    assert f"best weights (epoch {best['epoch'] + 1})" in text
+    assert "last weights (epoch 6)" in text
     with (whole / "csv" / "metrics.csv").open() as file:
         assert "best/val/loss" in file.readline()
 

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from satclip.columns import candidates
-from satclip.downstream.contract import GLOBAL_CELLS, Labels
+from satclip.downstream.contract import Labels
+from satclip.downstream.evaluate.holdouts import cells_for
 from satclip.downstream.tasks.loading import labelled
 from satclip.downstream.tasks.missing import TaskDataMissing
 from satclip.downstream.tasks.table import MISSING, codes, columns, header, numbers
@@ -19,7 +20,6 @@ from satclip.sphere import check_lonlat
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 FEW = 20  # whole numbers with fewer values than this may be codes of classes
-GLOBAL_EXTENT = 90.0  # degrees; a smaller set gets smaller held-out cells
 
 
 @dataclass(frozen=True)
@@ -115,19 +115,6 @@ class CsvTask:
                 *(path, self.target, len(distinct)),
             )
         return target, None
-
-
-def cells_for(lonlat: Array) -> tuple[float, ...]:
-    """Sizes of held-out cells for the extent of places in degrees [N, 2]: the global ones, or smaller."""
-    finite = lonlat[np.isfinite(lonlat).all(1)]
-    if not len(finite):
-        return GLOBAL_CELLS
-    around = np.sort(finite[:, 0] % 360)
-    widest_gap = np.diff(around, append=around[0] + 360).max()  # so that the date line cuts nothing
-    extent = max(360 - widest_gap, np.ptp(finite[:, 1]))
-    if not 0 < extent < GLOBAL_EXTENT:
-        return GLOBAL_CELLS
-    return tuple(float(f"{extent / parts:.2g}") for parts in (40, 20, 10, 5))
 
 
 def _all_numbers(values: list[str]) -> bool:
