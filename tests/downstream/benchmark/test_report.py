@@ -10,7 +10,7 @@ import pytest
 
 from satclip.downstream.benchmark import curves
 from satclip.downstream.benchmark.answered import answered
-from satclip.downstream.benchmark.files import save
+from satclip.downstream.benchmark.files import NAMES, save
 from satclip.downstream.benchmark.run import Benchmark
 from satclip.downstream.benchmark.tables import Interval, difference, gain_lines, number, score_grid, shown
 
@@ -36,7 +36,7 @@ class Page(HTMLParser):
 def folder(found: Benchmark, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("pyogrio", reason="maps need outlines of the land: pip install 'satclip[cli]'")
     folder = tmp_path_factory.mktemp("report") / "new"
-    assert [path.name for path in save(found, folder)] == ["report.html", "report.md", "records.csv", "summary.csv"]
+    assert [path.name for path in save(found, folder)] == list(NAMES)
     return folder
 
 

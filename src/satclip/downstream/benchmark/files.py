@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from satclip.downstream.benchmark.markdown import document
+from satclip.downstream.benchmark.markdown import compact, document
 from satclip.downstream.benchmark.run import Benchmark
 from satclip.downstream.table import Table
 from satclip.files import atomic_file
 
 log = logging.getLogger(__name__)
-NAMES = ("report.html", "report.md", "records.csv", "summary.csv")
+NAMES = ("report.html", "report.md", "records.csv", "summary.csv", "table.md")
 
 
 def save(
@@ -23,7 +23,9 @@ def save(
     beside: Sequence[Table] = (),
     pictures: Mapping[str, Path] = MappingProxyType({}),
 ) -> tuple[Path, ...]:
-    """Write report.html, report.md, records.csv and summary.csv, each whole or not at all. Returns what was written.
+    """Write report.html, report.md, records.csv, summary.csv and table.md, each whole or not at all.
+
+    Returns what was written. table.md is the one table that a README shows.
 
     Where matplotlib or the outlines of the land are not installed, a warning names them and the page is left out.
     """
@@ -31,6 +33,7 @@ def save(
     written = [_text(folder / "report.md", document(found, beside))]
     written.append(_csv(folder / "records.csv", (record.flat() for record in found.results.records)))
     written.append(_csv(folder / "summary.csv", summary(found)))
+    written.append(_text(folder / "table.md", compact(found) + "\n"))
     try:
         from satclip.downstream.benchmark.page import page  # matplotlib is of another extra
 

@@ -71,7 +71,7 @@ class CsvTask:
             check_lonlat(torch.from_numpy(lonlat[np.isfinite(lonlat).all(1)]))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        target, classes = self._target(path, table[self.target])
+        target, classes = target_of(table[self.target], what=f"{path}, {self.target}", kind=self.kind)
         cells = tuple(self.cell_degrees) if self.cell_degrees is not None else cells_for(lonlat)
         return labelled(
             name,
@@ -98,23 +98,32 @@ class CsvTask:
             raise ValueError(f"{listing}: {why}; give lon and lat")
         return lons[0], lats[0]
 
-    def _target(
-        self, path: Path, values: list[str]
-    ) -> tuple[NDArray[np.float64] | NDArray[np.int64], tuple[str, ...] | None]:
-        if self.kind not in (None, "regression", "classification"):
-            raise ValueError(f"kind must be regression or classification, got {self.kind!r}")
-        numeric = self.kind == "regression" or (self.kind is None and _all_numbers(values))
-        if not numeric:
-            return codes(values)
-        target = numbers(values, what=f"{path}, {self.target}")
-        distinct = np.unique(target[np.isfinite(target)])
-        if self.kind is None and len(distinct) < FEW and (distinct == np.round(distinct)).all():
-            log.warning(
-                "%s: %s holds %d different whole numbers and is taken as a quantity; kind=classification takes them "
-                "as classes",
-                *(path, self.target, len(distinct)),
-            )
-        return target, None
+
+def target_of(
+    values: list[str], *, what: str, kind: Literal["regression", "classification"] | None = None
+) -> tuple[NDArray[np.float64] | NDArray[np.int64], tuple[str, ...] | None]:
+    """A column of text as numbers, NaN where missing, and None; or as codes, -1 where missing, and their classes.
+
+    Args:
+        values: of the column.
+        what: file and column, for messages.
+        kind: what it holds; by default numbers where every value is one.
+
+    Raises:
+        ValueError: `kind` is none of the two, or a value is no number where numbers are asked for.
+    """
+    if kind not in (None, "regression", "classification"):
+        raise ValueError(f"kind must be regression or classification, got {kind!r}")
+    if kind == "classification" or (kind is None and not _all_numbers(values)):
+        return codes(values)
+    target = numbers(values, what=what)
+    distinct = np.unique(target[np.isfinite(target)])
+    if kind is None and len(distinct) < FEW and (distinct == np.round(distinct)).all():
+        log.warning(
+            "%s holds %d different whole numbers and is taken as a quantity; kind=classification takes them as classes",
+            *(what, len(distinct)),
+        )
+    return target, None
 
 
 def _all_numbers(values: list[str]) -> bool:
