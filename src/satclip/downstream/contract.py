@@ -162,6 +162,16 @@ class Predictor(Protocol):
         ...
 
 
+def check_taught(name: str, train_target: Target) -> None:
+    """Refuse to predict from nothing: the first line of every `fit_predict`.
+
+    Raises:
+        ValueError: there are no labels.
+    """
+    if not len(train_target):
+        raise ValueError(f"{name} needs labels, got none; give places with labels")
+
+
 def _refuse(name: str, bad: NDArray[np.bool_], what: str) -> None:
     if bad.any():
         rows = np.flatnonzero(bad)

@@ -108,8 +108,8 @@ def _run(config: DictConfig) -> float:
 
 def _log(nodes: DictConfig, found: "Benchmark") -> None:
     """The report in Weights & Biases, online or offline, as tables and images."""
-    from satclip.training.loggers.media import log_benchmark
     from satclip.training.loggers.wandb import closing_wandb
+    from satclip.training.media import log_benchmark
 
     loggers = [logger for node in nodes.values() if (logger := instantiate(node)) is not None]
     with closing_wandb(loggers):

@@ -25,7 +25,7 @@ from satclip.location.encoder import LocationEncoder
 from satclip.model import TwoTowers
 from satclip.plots import globe_picture
 from satclip.region import Region
-from satclip.training.loggers.media import log_benchmark, log_media
+from satclip.training.media import log_benchmark, log_media
 
 log = logging.getLogger(__name__)
 WIDTH = 120  # columns, where the output is a file

@@ -28,7 +28,8 @@ p, li { max-width: 62rem; } .small, li { color: #55616c; font-size: .9rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .84rem; margin: .6rem 0; }
 th { text-align: left; font-weight: 600; color: #55616c; border-bottom: 1px solid #9aa7b1; }
-th, td { padding: .28rem .7rem .28rem 0; vertical-align: top; } td { border-bottom: 1px solid #edf0f3; }
+th, td { padding: .28rem .7rem .28rem 0; vertical-align: top; white-space: nowrap; }
+td { border-bottom: 1px solid #edf0f3; }
 td.figure { font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.name { font-weight: 600; } tr.rival td.name { font-weight: 400; }
 .best { background: #e4f1ea; border-radius: 3px; padding: .05rem .3rem; font-weight: 600; }
@@ -36,6 +37,8 @@ td.name { font-weight: 600; } tr.rival td.name { font-weight: 400; }
 .tag { color: #6b7580; font-size: .78rem; white-space: nowrap; }
 .figures { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: flex-start; }
 img { max-width: 100%; height: auto; display: block; }
+figure { margin: 1.2rem 0; max-width: 62rem; } figcaption { color: #55616c; font-size: .84rem; }
+@media (max-width: 700px) { body { margin: 1rem auto; padding: 0 .8rem; } h1 { font-size: 1.3rem; } }
 nav a { margin-right: .9rem; white-space: nowrap; } a { color: #2e6fbf; text-decoration: none; }
 """
 
@@ -149,15 +152,17 @@ def _headline(found: Benchmark) -> str:
 
 
 def _grid(grid: Grid, subjects: Sequence[str], *, heads: tuple[str, str] = ("row", "pretraining")) -> str:
-    lines = []
+    lines, before = [], ""
     for name, setting, cells in grid.rows:
         figures = "".join(
             f"<td class='figure' title='{escape(cell.note, quote=True)}'>{_figure(cell)}</td>" for cell in cells
         )
         kind = "" if name in subjects else " class='rival'"
         lines.append(
-            f"<tr{kind}><td class='name'>{escape(name)}</td><td class='tag'>{escape(setting)}</td>{figures}</tr>"
+            f"<tr{kind}><td class='name'>{escape(name) if name != before else ''}</td>"
+            f"<td class='tag'>{escape(setting)}</td>{figures}</tr>"
         )
+        before = name
     return _table((*heads, *grid.columns), lines)
 
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from satclip.files import atomic_file
 
 log = logging.getLogger(__name__)
 MOST_BYTES = 2**30
+_WRITING = Lock()
 Vectors = NDArray[np.floating]
 
 
@@ -75,7 +77,8 @@ class VectorCache:
         vectors = _computed(encoder, lonlat)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with atomic_file(path) as part, part.open("wb") as file:
+            # What is written beside the file is named after the process, so one thread at a time.
+            with _WRITING, atomic_file(path) as part, part.open("wb") as file:
                 np.save(file, vectors, allow_pickle=False)
             self._make_room(path)
         except OSError as error:
