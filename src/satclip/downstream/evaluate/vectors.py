@@ -27,7 +27,7 @@ class VectorCache:
     An encoder without a fingerprint is known by its object, and its vectors are kept in memory only.
 
     On disk they are kept under the code of this version as well: what computes them may change. Several processes may
-    use one folder; a file appears whole, and one that another process has just taken away is computed anew.
+    use one folder; a file appears whole, and one that another process has just taken away is recomputed.
 
     Args:
         folder: keeps vectors from run to run; made if missing. None: in memory only.
