@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--places", type=int, default=2000, help="labelled places on land (default 2000)")
     parser.add_argument("output", type=Path, nargs="?", default=Path("docs/holdouts.png"))
     options = parser.parse_args()
-    lonlat: Array = labelled_places(options.places).lonlat.numpy()
+    lonlat: Array = labelled_places(options.places)[0].lonlat
     labels = Labels("places", lonlat, np.zeros(len(lonlat)))
     figure = Figure((11, 3.1), dpi=150, layout="constrained")
     left, right = figure.subplots(1, 2)

@@ -11,6 +11,13 @@ import pytest
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("WANDB_SILENT", "true")
 
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reads or leaves vectors in the home of whoever runs it."""
+    os.environ["SATCLIP_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 PROJECT = Path(__file__).parents[1]
 
 

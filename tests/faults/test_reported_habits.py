@@ -115,7 +115,7 @@ def test_a_checkpoint_of_another_folder_brings_history_and_best_along_and_that_i
 def test_the_figures_of_a_run_say_of_which_epoch_they_are(finished: Path, project: Path) -> None:
     metrics = json.loads((finished / "metrics.json").read_text())
     assert {name.split("/")[0] for name in metrics} == {"best", "last"}
-    for name in ("val/loss", "retrieval/image_to_location/top10", "probe/random/elevation_R2"):
+    for name in ("val/loss", "retrieval/image_to_location/top10", "probe/cells_10/100/elevation_R2"):
         assert {f"best/{name}", f"last/{name}"} <= set(metrics)
     with (finished / "csv" / "metrics.csv").open(newline="") as file:
         losses = [float(row["val/loss"]) for row in csv.DictReader(file) if row["val/loss"]]

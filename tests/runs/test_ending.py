@@ -10,10 +10,12 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from hydra.utils import instantiate
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from satclip.data.sources.index_csv import read_index, write_index
 from satclip.runs import ending, hydra_setup, run, run_folder
+from satclip.runs.config import checks
 
 CONF = Path(__file__).parents[2] / "conf"
 REPORT = ["report.probe_places=300", "report.degrees=10.0"]
@@ -54,7 +56,8 @@ def test_figures_are_of_the_best_weights_or_of_the_last_and_say_which(whole: Pat
         "train/loss",
         "val/image_to_location/top10",
         "retrieval/image_to_location/top10",
-        "probe/random/elevation_R2",
+        "probe/cells_10/100/elevation_R2",
+        "gain/mean",  # what a sweep for usefulness compares: optimized_metric=best/gain/mean
     ):
         assert f"best/{name}" in metrics
         assert f"last/{name}" in metrics
@@ -64,9 +67,11 @@ def test_figures_are_of_the_best_weights_or_of_the_last_and_say_which(whole: Pat
             for name in ("best", "last"):
                 found, logged = metrics[f"{name}/retrieval/{way}/{figure}"], metrics[f"{name}/val/{way}/{figure}"]
                 assert found == pytest.approx(logged, rel=1e-4), (name, way, figure)
-    assert metrics["best/probe/random/elevation_R2"] != metrics["last/probe/random/elevation_R2"]
+    assert metrics["best/probe/mean"] != metrics["last/probe/mean"]
     assert f"best weights (epoch {best['epoch'] + 1})" in (whole / "retrieval.md").read_text()
-    assert f"best weights (epoch {best['epoch'] + 1})" in (whole / "probe.md").read_text()
+    text = (whole / "report.md").read_text()
+    assert f"best weights (epoch {best['epoch'] + 1})" in text
+    assert "last weights (epoch 6)" in text
     with (whole / "csv" / "metrics.csv").open() as file:
         assert "best/val/loss" in file.readline()
 
@@ -164,3 +169,19 @@ def test_bounds_that_are_none_stop_a_run_before_it_trains(imagery: Path, tmp_pat
         with pytest.raises(Exception, match=r"report\.bounds"):
             train(imagery, tmp_path, "epochs=1", *REPORT, f"report.bounds={bounds}")
     assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_a_picture_from_outside_the_package_is_named_by_an_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_pictures.py").write_text(
+        "def stripes(encoder, path, *, colour, region):\n    path.write_text(f'{colour} {region}')\n    return path\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    picture = "+report.pictures.mine={_target_: my_pictures.stripes, _partial_: true, colour: red}"
+    config = hydra_setup.compose(CONF, ["experiment=blue_marble", picture, "+report.pictures.globe=null"])
+    checks.check(config)
+    pictures = instantiate(config.report).pictures
+    assert pictures["globe"] is None
+    drawn = pictures["mine"](None, tmp_path / "mine.png", region=None)
+    assert drawn.read_text() == "red None"

@@ -1,6 +1,7 @@
 """`python evaluate.py`: what Hydra is given, and tasks of one's own."""
 
 import csv
+import json
 import sys
 from pathlib import Path
 
@@ -119,3 +120,29 @@ def test_what_cannot_be_is_said_in_one_line(option: str, told: str) -> None:
 def test_without_a_model_it_says_what_to_give() -> None:
     with pytest.raises(SystemExit, match=r"Missing mandatory value: model; give model=best\.ckpt"):
         evaluating.main(composed("task=checkerboard", "output_dir=."))
+
+
+def test_the_report_is_in_wandb_as_tables_and_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    path = table(tmp_path / "labels.csv")
+    task = ["task=csv", f"task.path={path}", "task.target=warmth", "logger=wandb", f"output_dir={tmp_path}"]
+    evaluating.main(
+        composed("model=raw", *task, "protocol.labels=[10,20]", "protocol.holdouts=[random,cells:40]", *QUICK[1:2])
+    )
+    (run,) = (tmp_path / "wandb").glob("offline-run-*")
+    media = run / "files" / "media"
+    tables = {each.name.rpartition("_")[0].rpartition("_")[0]: each for each in media.rglob("*.table.json")}
+    gains = json.loads(next(each for name, each in tables.items() if name.startswith("gains")).read_text())
+    with (tmp_path / "summary.csv").open(newline="") as file:
+        score = {
+            (line["holdout"], line["asked"]): line["score"] for line in csv.DictReader(file) if line["row"] == "raw"
+        }
+    assert len(gains["data"]) == len(score) == 4
+    for line in gains["data"]:
+        assert float(line[5].split()[0]) == pytest.approx(float(score[line[3], line[4]]), abs=0.006)
+    assert any(name.startswith("scores_labels_warmth") for name in tables)
+    pictures = {
+        str(each.relative_to(media / "images" / "benchmark")).partition("_")[0] for each in media.rglob("*.png")
+    }
+    assert {"labels"} <= pictures
+    assert len(list(media.rglob("*.png"))) >= 3  # curves, sizes of the hold-out, the map of errors

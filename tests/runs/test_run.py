@@ -1,6 +1,7 @@
 """Whole runs, small: what they leave behind, and that they resume exactly where they stopped."""
 
 import csv
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -148,13 +149,18 @@ def test_wandb_gets_the_config_the_metrics_the_tables_and_the_globe(
     report = ["report.retrieval_places=20", "report.probe_places=300", "report.degrees=5.0"]
     train(imagery, tmp_path, "epochs=1", "logger=wandb", *report)
     assert wandb.run is None  # ended, so that the next job of a sweep has a run of its own
-    assert {"globe.png", "probe.csv", "retrieval.md"} <= {path.name for path in tmp_path.iterdir()}
+    assert {"globe.png", "summary.csv", "report.html", "retrieval.md"} <= {path.name for path in tmp_path.iterdir()}
     assert "best/retrieval/image_to_location/top10" in columns(tmp_path)
     (run_folder,) = (tmp_path / "wandb").glob("offline-run-*")
     media = {path.name.split("_")[0] for path in (run_folder / "files" / "media").rglob("*") if path.is_file()}
-    assert {"globe", "probe", "retrieval"} <= media
+    assert {"globe", "retrieval", "gains", "scores", "ceiling", "elevation"} <= media
+    written = (run_folder / "files" / "media" / "table").rglob("*.json")
+    tables = {path.name.partition("_")[0]: json.loads(path.read_text()) for path in written}
+    assert tables["gains"]["columns"][5:7] == ["score", "gain over untrained"]  # as report.html has it
+    assert len(tables["gains"]["data"]) == 4 * 2  # tasks and hold-outs, a hundred labels each
     (binary,) = run_folder.glob("*.wandb")
-    promised = (b"le_type", b"first_omega", b"val/loss", b"train/samples_per_second", b"probe/block/elevation_R2")
+    figures = (b"val/loss", b"train/samples_per_second", b"probe/cells_10/100/elevation_R2", b"gain/mean")
+    promised = (b"le_type", b"first_omega", *figures)
     deadline = time.monotonic() + 60  # W&B's own process writes the file, when it comes to it
     while time.monotonic() < deadline and not all(written in binary.read_bytes() for written in promised):
         time.sleep(0.2)

@@ -8,8 +8,9 @@ import satclip
 from satclip.cli.progress import bar
 from satclip.cli.rasters import open_raster
 from satclip.cli.rasters.cells import Cells, slices
+from satclip.downstream.benchmark.answered import answered
 from satclip.downstream.benchmark.fitted import Fitted
-from satclip.downstream.benchmark.maps import answered, error_maps
+from satclip.downstream.benchmark.maps import error_maps
 from satclip.downstream.benchmark.run import Benchmark
 from satclip.downstream.contract import Labels, Places
 from satclip.files import atomic_file

@@ -3,7 +3,7 @@
 Places are float64 [N, 2] of (longitude, latitude) in degrees everywhere.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -27,6 +27,8 @@ class Labels:
         unit: of the target, for axes.
         cell_degrees: sizes of the held-out cells that make sense for the set's extent (California: 0.25, 0.5, 1, 2).
         fixed_split: True where a place belongs to the test part of a split that comes with the set, bool [N].
+        fixed_name: of that hold-out, for tables.
+        fixed_degrees: side of the cells that it holds out whole; None where it holds out single places.
 
     Raises:
         ValueError: when lengths differ, a place is none, a number is not finite or a code names no class.
@@ -39,6 +41,8 @@ class Labels:
     unit: str = ""
     cell_degrees: tuple[float, ...] = GLOBAL_CELLS
     fixed_split: NDArray[np.bool_] | None = None
+    fixed_name: str = "fixed"
+    fixed_degrees: float | None = None
 
     def __post_init__(self) -> None:
         if self.lonlat.ndim != 2 or self.lonlat.shape[1] != 2 or self.target.shape != self.lonlat.shape[:1]:
@@ -61,9 +65,7 @@ class Labels:
     def take(self, rows: NDArray[np.int64]) -> "Labels":
         """The same task on some of its places."""
         split = None if self.fixed_split is None else self.fixed_split[rows]
-        return Labels(
-            self.name, self.lonlat[rows], self.target[rows], self.classes, self.unit, self.cell_degrees, split
-        )
+        return replace(self, lonlat=self.lonlat[rows], target=self.target[rows], fixed_split=split)
 
 
 class Places(Protocol):
@@ -158,6 +160,16 @@ class Predictor(Protocol):
             Float64 [M] for a regression, scores [M, C] for a classification, whose largest entry is the answer.
         """
         ...
+
+
+def check_taught(name: str, train_target: Target) -> None:
+    """Refuse to predict from nothing: the first line of every `fit_predict`.
+
+    Raises:
+        ValueError: there are no labels.
+    """
+    if not len(train_target):
+        raise ValueError(f"{name} needs labels, got none; give places with labels")
 
 
 def _refuse(name: str, bad: NDArray[np.bool_], what: str) -> None:

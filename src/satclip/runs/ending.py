@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import Logger
 
 from satclip.data.datamodule import S2DataModule
 from satclip.training.callbacks.resumable import Resumable
-from satclip.training.final_report import FinalReport
+from satclip.training.final_report import FinalReport, copied
 from satclip.training.module import ContrastiveModule
 
 log = logging.getLogger(__name__)
@@ -63,14 +63,16 @@ def conclude(
         )
     if report is not None:
         model.to(trainer.strategy.root_device)  # the end of the training has brought it back to the CPU
+        lasting, beside = f"last weights (epoch {last.epoch})", {}
         if best is not None and best.weights is not None and best.step != last.step:
-            metrics |= _named("last", report.figures(model.model, data))
+            beside = {lasting: copied(model.model.location_encoder)}
+            metrics |= _named("last", report.retrieval(model.model, data))
             model.load_state_dict(best.weights)
-        described = f"last weights (epoch {last.epoch})" if best is None else f"best weights (epoch {best.epoch})"
-        found = report(model.model, data, folder, loggers, described=described)
-        metrics |= _named("last" if best is None else "best", found)
-        if best is not None and best.step == last.step:
-            metrics |= _named("last", found)
+        described = lasting if best is None else f"best weights (epoch {best.epoch})"
+        found = report(model.model, data, folder, loggers, described=described, recipe=model.recipe, beside=beside)
+        metrics |= _named("last" if best is None else "best", found.figures)
+        for figures in (found.figures if best is not None and best.step == last.step else {}, *found.beside.values()):
+            metrics |= _named("last", figures)
     for logger in loggers:
         logger.log_metrics(metrics, step=trainer.global_step)
         logger.save()

@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hydra.errors import InstantiationException
@@ -16,6 +16,9 @@ from omegaconf.errors import MissingMandatoryValue
 from satclip.errors import is_raised_on_purpose
 from satclip.runs.config import composing
 from satclip.runs.hydra_setup import ONLY_PRINTS
+
+if TYPE_CHECKING:
+    from satclip.downstream.benchmark.run import Benchmark
 
 log = logging.getLogger(__name__)
 LISTS = ("model", "rivals")
@@ -71,6 +74,7 @@ def _run(config: DictConfig) -> float:
     from satclip.downstream.benchmark.run import benchmark
     from satclip.downstream.benchmark.settings import COORDBENCH, Settings, words
     from satclip.downstream.benchmark.terminal import tell, tell_coordbench, watching
+    from satclip.downstream.evaluate.vectors import VectorCache, cache_folder
 
     protocol = config.protocol
     settings = Settings(
@@ -92,12 +96,24 @@ def _run(config: DictConfig) -> float:
         log.info("written: %s", coordbench_table.save_lines(lines, folder))
         return np.nan
     with watching("Benchmark") as progress:
-        found = benchmark(made, chosen, settings, progress)
+        found = benchmark(made, chosen, settings, progress, cache=VectorCache(cache_folder()))
     tell(found)
     for path in files.save(found, folder):
         log.info("written: %s", path)
+    if config.get("logger"):
+        _log(config.logger, found)
     gains = [rival.interval.value for _, rival in found.gains(found.subjects[0]).values() if rival is not None]
     return float(np.nanmean(gains)) if gains else np.nan
+
+
+def _log(nodes: DictConfig, found: "Benchmark") -> None:
+    """The report in Weights & Biases, online or offline, as tables and images."""
+    from satclip.training.loggers.wandb import closing_wandb
+    from satclip.training.media import log_benchmark
+
+    loggers = [logger for node in nodes.values() if (logger := instantiate(node)) is not None]
+    with closing_wandb(loggers):
+        log_benchmark(loggers, "benchmark", found)
 
 
 def _listed(value: Any) -> tuple[str, ...]:

@@ -1,43 +1,81 @@
 """The end of a run: what it is worth is printed, saved beside the checkpoints and handed to the loggers."""
 
+import logging
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers import Logger
 from rich.console import Console
+from torch import Tensor
 
 from satclip.data.datamodule import S2DataModule
-from satclip.downstream.report import Report, evaluate, figures_alone
-from satclip.downstream.seen import Seen
+from satclip.downstream.benchmark import files, terminal
+from satclip.downstream.benchmark.run import Benchmark
+from satclip.downstream.benchmark.short import figures, short_benchmark
+from satclip.downstream.places import labelled_places
+from satclip.downstream.search_report import retrieval_figures, retrieval_report, retrieval_table
+from satclip.downstream.table import Table
+from satclip.errors import is_raised_on_purpose
+from satclip.location.encoder import LocationEncoder
 from satclip.model import TwoTowers
+from satclip.plots import globe_picture
 from satclip.region import Region
+from satclip.training.media import log_benchmark, log_media
 
+log = logging.getLogger(__name__)
 WIDTH = 120  # columns, where the output is a file
 AUTO = "auto"
+GLOBE = "globe"
+# Draws one picture of an encoder: (encoder, path, region=None or a Region) -> the path that was written.
+Picture = Callable[..., Path]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a report found.
+
+    Attributes:
+        tables: by name; the retrieval.
+        pictures: by name, the files that were drawn.
+        benchmark: labels predicted where none is near; None where there were no labels.
+        figures: of the weights that were reported on, by name.
+        beside: of the other weights, by their name, the figures of the benchmark.
+    """
+
+    tables: Mapping[str, Table]
+    pictures: Mapping[str, Path]
+    benchmark: Benchmark | None
+    figures: Mapping[str, float]
+    beside: Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
 class FinalReport:
-    """Retrieval on held-out places, linear probes against honest baselines, and the globe.
+    """Retrieval on held-out places, the benchmark in short (few labels, none near), and pictures.
 
     Attributes:
         retrieval_places: validation places among which to search.
-        probe_places: places over land that the probes are trained and tested on.
-        degrees: spacing of the places of the picture.
+        probe_places: places over land that teach and are tested.
+        degrees: spacing of the places of the globe.
         bounds: [west, south, east, north] in degrees, where to probe and draw; "auto" for where the training places
             lie, if that is less than a third of the Earth; None for the whole globe.
+        pictures: further ones by name: (encoder, path, region=...) -> path. Each is drawn to `name.png`, shown in
+            report.html and handed to the loggers; None under a name, that of the globe too, leaves it out.
 
     Raises:
         ValueError: the bounds are none.
     """
 
     retrieval_places: int = 2000
-    probe_places: int = 10_000
+    probe_places: int = 3000
     degrees: float = 0.5
     bounds: Sequence[float] | str | None = AUTO
+    pictures: Mapping[str, Picture | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.bounds is None or self.bounds == AUTO:
@@ -50,48 +88,122 @@ class FinalReport:
             raise ValueError(f"report.bounds: {error}") from None
 
     def __call__(
-        self, model: TwoTowers, data: S2DataModule, folder: Path, loggers: Sequence[Logger], *, described: str
-    ) -> dict[str, float]:
-        """Evaluate `model`; tables and picture go to `folder` and the loggers, the figures come back by name.
+        self,
+        model: TwoTowers,
+        data: S2DataModule,
+        folder: Path,
+        loggers: Sequence[Logger],
+        *,
+        described: str,
+        recipe: Mapping[str, Any],
+        beside: Mapping[str, LocationEncoder] | None = None,
+    ) -> Found:
+        """Evaluate `model`; tables and pictures go to `folder` and the loggers.
 
         Args:
             model: both towers.
             data: what they were trained on.
             folder: of the run.
-            loggers: take the tables and the picture.
+            loggers: take the tables and the pictures.
             described: which weights these are, in words.
+            recipe: of the training, as its checkpoint has it.
+            beside: other weights of the same training, to be compared, by their name.
         """
-        report = evaluate(
+        found = self.measured(
             model,
             data.validation_sample(self.retrieval_places),
             folder,
-            **self._common(data),
-            degrees=self.degrees,
-            held_out=data.collection.division.in_words(),
-            seen=Seen(data.train_lonlat, data.split.degrees),
             described=described,
+            recipe=recipe,
+            beside=beside or {},
+            held_out=data.collection.division.in_words(),
+            region=self._region(data),
         )
+        self._tell(found, folder, loggers)
+        return found
+
+    def measured(
+        self,
+        model: TwoTowers,
+        batch: Mapping[str, Tensor],
+        folder: Path,
+        *,
+        described: str,
+        recipe: Mapping[str, Any],
+        beside: Mapping[str, LocationEncoder] = MappingProxyType({}),
+        held_out: str = "",
+        region: Region | None = None,
+    ) -> Found:
+        """The same on a batch of validation places, and with nothing said but warnings.
+
+        Where packages of the demo extra are missing, or a region has too few places to probe, a warning says so and the
+        rest is done.
+
+        Args:
+            model: both towers; evaluated as they are, left in the mode they came in.
+            batch: validation places as the towers take them, {"image": [N, C, H, W], "lonlat": [N, 2]}.
+            folder: takes retrieval.* and the pictures, and report.html, report.md, records.csv and summary.csv.
+            described, recipe, beside: as for the call.
+            held_out: how the places of the batch were kept from training, in words.
+            region: where to probe and draw; None for the whole globe.
+        """
+        retrieval = retrieval_report(
+            model, batch, folder, places=self.retrieval_places, held_out=held_out, described=described
+        )
+        encoders = {described: copied(model.location_encoder), **beside}
+        benchmark = self._benchmark(encoders, recipe, model, region)
+        pictures = self._draw(encoders[described], folder, region)
+        measured = retrieval_figures(retrieval)
+        other: dict[str, Mapping[str, float]] = {}
+        if benchmark is not None:
+            measured |= figures(benchmark, described)
+            other = {name: figures(benchmark, name) for name in beside}
+            files.save(benchmark, folder, beside=[retrieval], pictures=pictures)
+        return Found({"retrieval": retrieval}, pictures, benchmark, measured, other)
+
+    def retrieval(self, model: TwoTowers, data: S2DataModule) -> dict[str, float]:
+        """The retrieval of other weights, with nothing printed or saved."""
+        batch = data.validation_sample(self.retrieval_places)
+        return retrieval_figures(retrieval_table(model, batch, places=self.retrieval_places))
+
+    def _benchmark(
+        self,
+        encoders: Mapping[str, LocationEncoder],
+        recipe: Mapping[str, Any],
+        towers: TwoTowers,
+        region: Region | None,
+    ) -> Benchmark | None:
+        try:
+            tasks = labelled_places(self.probe_places, region=region)
+            return short_benchmark(encoders, tasks, recipe=recipe, towers=towers)
+        except (ModuleNotFoundError, ValueError) as error:
+            if isinstance(error, ValueError) and not is_raised_on_purpose(error):
+                raise
+            log.warning("the report has no probe: %s", error)
+            return None
+
+    def _draw(self, encoder: LocationEncoder, folder: Path, region: Region | None) -> dict[str, Path]:
+        wanted = {GLOBE: partial(globe_picture, degrees=self.degrees), **self.pictures}
+        drawn = {}
+        for name, draw in wanted.items():
+            if draw is None:
+                continue
+            try:
+                drawn[name] = Path(draw(encoder, folder / f"{name}.png", region=region))
+            except ModuleNotFoundError as error:
+                log.warning("the report lacks its picture %s: %s", name, error)
+        return drawn
+
+    def _tell(self, found: Found, folder: Path, loggers: Sequence[Logger]) -> None:
         console = Console(width=None if sys.stdout.isatty() else WIDTH)
-        for table in report.tables.values():
+        for table in found.tables.values():
             console.print(table.rich())
+        if found.benchmark is not None:
+            terminal.tell_short(found.benchmark)
         console.print(f"Report, checkpoints and logs: {folder}", soft_wrap=True)
-        for logger in loggers:
-            if isinstance(logger, WandbLogger):
-                _log_media(logger, report)
-        return dict(report.metrics)
-
-    def figures(self, model: TwoTowers, data: S2DataModule) -> dict[str, float]:
-        """The same figures of other weights, with nothing printed or saved."""
-        return figures_alone(model, data.validation_sample(self.retrieval_places), **self._common(data))
-
-    def _common(self, data: S2DataModule) -> dict[str, Any]:
-        return {
-            "retrieval_places": self.retrieval_places,
-            "probe_places": self.probe_places,
-            "val_fraction": data.split.fraction,
-            "split_degrees": data.split.degrees,
-            "region": self._region(data),
-        }
+        log_media(loggers, "report", found.tables, found.pictures)
+        if found.benchmark is not None:
+            log_benchmark(loggers, "report", found.benchmark)
 
     def _region(self, data: S2DataModule) -> Region | None:
         if self.bounds is None:
@@ -99,8 +211,7 @@ class FinalReport:
         return Region.around(data.train_lonlat) if isinstance(self.bounds, str) else Region.of(self.bounds)
 
 
-def _log_media(logger: WandbLogger, report: Report) -> None:
-    for name, table in report.tables.items():
-        logger.log_table(f"report/{name}", columns=list(table.columns), data=[list(row) for row in table.rows])
-    if report.picture is not None:
-        logger.log_image("report/globe", [str(report.picture)])
+def copied(encoder: LocationEncoder) -> LocationEncoder:
+    """The same weights on the CPU, apart from the model: probing changes neither its mode nor its device."""
+    weights = {name: tensor.detach().cpu().clone() for name, tensor in encoder.state_dict().items()}
+    return LocationEncoder.with_weights(encoder.config(), weights, source="the trained encoder")

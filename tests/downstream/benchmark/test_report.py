@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from satclip.downstream.benchmark import curves
-from satclip.downstream.benchmark.files import save
-from satclip.downstream.benchmark.maps import answered
+from satclip.downstream.benchmark.answered import answered
+from satclip.downstream.benchmark.files import NAMES, save
 from satclip.downstream.benchmark.run import Benchmark
 from satclip.downstream.benchmark.tables import Interval, difference, gain_lines, number, score_grid, shown
 
@@ -36,7 +36,7 @@ class Page(HTMLParser):
 def folder(found: Benchmark, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("pyogrio", reason="maps need outlines of the land: pip install 'satclip[cli]'")
     folder = tmp_path_factory.mktemp("report") / "new"
-    assert [path.name for path in save(found, folder)] == ["report.html", "report.md", "records.csv", "summary.csv"]
+    assert [path.name for path in save(found, folder)] == list(NAMES)
     return folder
 
 
@@ -86,9 +86,9 @@ def test_the_page_fetches_nothing(folder: Path) -> None:
 def test_the_page_has_tables_curves_and_maps_of_every_task(folder: Path) -> None:
     page = Page()
     page.feed((folder / "report.html").read_text())
-    assert page.tags["table"] == 1 + 2 * 2  # the headline; scores and labels needed of each task
+    assert page.tags["table"] == 1 + 3 * 2  # the headline; scores, labels needed and geo-bias of each task
     assert page.tags["img"] >= 2 * 3  # learning, size of the hold-out, maps
-    for word in ("hills", "sides", "transductive", "no pretraining", "put <them> there", "oracle"):
+    for word in ("hills", "sides", "transductive", "no pretraining", "put <them> there", "oracle", "permutation p"):
         assert word in page.text
 
 

@@ -71,3 +71,9 @@ def test_fewer_labels_than_neighbours_are_enough() -> None:
     for method in (InverseDistance(), SphereNeighbours()):
         assert isinstance(method, Predictor)
         assert method.fit_predict(KNOWN[:1], TARGET[:1], ASKED, None, FOLDS[:1]) == pytest.approx([TARGET[0]] * 6)
+
+
+@pytest.mark.parametrize("method", [InverseDistance(), SphereNeighbours()])
+def test_nothing_is_predicted_from_no_labels(method: Predictor) -> None:
+    with pytest.raises(ValueError, match=f"{method.name} needs labels, got none"):
+        method.fit_predict(KNOWN[:0], TARGET[:0], ASKED, None, FOLDS[:0])

@@ -1,10 +1,13 @@
 """Vectors are computed once per encoder and places, and never confused."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from satclip.downstream.evaluate import vectors as vectors_module
 from satclip.downstream.evaluate.vectors import VectorCache
 
 PLACES = np.array([[0.0, 0.0], [10.0, 20.0], [-30.0, 40.0]])
@@ -73,6 +76,47 @@ def test_a_damaged_file_is_computed_anew_and_replaced(
     third = Counting(fingerprint="weights")
     VectorCache(tmp_path)(third, PLACES)
     assert third.calls == 0
+
+
+def test_the_folder_holds_no_more_than_it_may_and_loses_what_was_used_longest_ago(tmp_path: Path) -> None:
+    one = PLACES.astype(np.float32).nbytes + 128  # the header of the file
+    for number, name in enumerate("abc"):
+        VectorCache(tmp_path, 2 * one)(Counting(fingerprint=name), PLACES)
+        for path in tmp_path.iterdir():  # what was written before lies further back
+            os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 100))
+        if number == 1:
+            VectorCache(tmp_path, 2 * one)(Counting(fingerprint="a"), PLACES)  # used again: now b is the oldest
+    assert len(list(tmp_path.iterdir())) == 2
+    asked = {name: Counting(fingerprint=name) for name in "acb"}
+    for encoder in asked.values():
+        VectorCache(tmp_path, 2 * one)(encoder, PLACES)
+    assert {name: encoder.calls for name, encoder in asked.items()} == {"a": 0, "c": 0, "b": 1}
+
+
+def test_vectors_of_other_code_are_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    VectorCache(tmp_path)(Counting(fingerprint="weights"), PLACES)
+    monkeypatch.setattr(vectors_module, "_code", lambda: "another version")
+    again = Counting(fingerprint="weights")
+    VectorCache(tmp_path)(again, PLACES)
+    assert again.calls == 1
+
+
+def test_two_users_of_one_folder_do_not_hinder_each_other(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def use(seed: int) -> None:
+        for number in np.random.default_rng(seed).integers(0, 6, 40).tolist():
+            cache = VectorCache(tmp_path, 400)  # room for two, so that each takes away what the other has just written
+            found = cache(Counting(float(number), f"weights {number}"), PLACES)
+            np.testing.assert_array_equal(found, (number * PLACES).astype(np.float32))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(use, range(4)))
+    assert not caplog.text
+
+
+def test_a_folder_that_cannot_be_written_costs_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("no folder")
+    np.testing.assert_array_equal(VectorCache(tmp_path / "file")(Counting(fingerprint="w"), PLACES), PLACES)
+    assert "vectors are not kept in" in caplog.text
 
 
 class Giving:

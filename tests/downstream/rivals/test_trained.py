@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from numpy.typing import NDArray
 
+from satclip.data.split.rule import block_split
 from satclip.downstream.contract import Predictor
 from satclip.downstream.rivals import Tuned, tuned, tuned_bandwidth, untrained
 from satclip.downstream.rivals.from_scratch import FromScratch, from_scratch
 from satclip.downstream.rivals.geoclip import GeoCLIP, taxabind
 from satclip.downstream.rivals.plain import raw, sincos
-from satclip.downstream.rivals.trained import seen_by, trained
+from satclip.downstream.rivals.trained import held_out_by, seen_by, trained
 from satclip.downstream.rivals.tuned import Joined
 from satclip.location.encoder import LocationEncoder
+from satclip.sphere import uniform_on_sphere
 
 Array = NDArray[np.float64]
 Write = Callable[..., Path]
@@ -197,3 +200,21 @@ def test_an_encoding_alone_cannot_be_untrained_or_from_scratch() -> None:
         untrained(raw())
     with pytest.raises(ValueError, match="raw cannot be trained from scratch here"):
         from_scratch(raw())
+
+
+def test_the_shipped_data_set_is_known_by_the_class_that_its_options_name(project: Path) -> None:
+    options = yaml.safe_load((project / "conf" / "dataset" / "blue_marble.yaml").read_text())
+    assert seen_by({"config": {"dataset": options | {"split": "random"}}}) == "whole globe"
+
+
+def test_the_blocks_left_out_are_those_of_the_recipe_and_none_where_it_left_out_none() -> None:
+    told = {"split": "block", "val_fraction": 0.1, "split_degrees": 5.0}
+    rule = held_out_by({"config": {"dataset": told}})
+    assert rule is not None
+    lonlat = uniform_on_sphere(4000, torch.Generator().manual_seed(0))
+    np.testing.assert_array_equal(rule.holds(lonlat.numpy()), block_split(lonlat, 0.1, 5.0).numpy())
+    assert held_out_by({"config": {"dataset": told | {"split": "random"}}}) is None
+    assert held_out_by({}) is None
+    inside = lonlat[~block_split(lonlat, 0.1, 5.0)][:1]  # a training holds out one block of its own; here is none
+    assert not rule.holds(inside.numpy()).any()
+    assert block_split(inside, 0.1, 5.0).all()

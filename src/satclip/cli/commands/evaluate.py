@@ -89,6 +89,7 @@ def evaluate(
     """Score each SOURCE on labelled places that it was never taught, beside honest rivals.
 
     Without --full a quick protocol: 100 and 300 labels, random and 10-degree cells, five draws, about a minute.
+    Vectors are kept in ~/.cache/satclip (SATCLIP_CACHE), a gibibyte of them at most.
     """
     need("evaluate", "scipy", "sklearn", "threadpoolctl")
 
@@ -120,9 +121,10 @@ def evaluate(
     from satclip.downstream.benchmark.files import save
     from satclip.downstream.benchmark.run import benchmark
     from satclip.downstream.benchmark.terminal import tell, watching
+    from satclip.downstream.evaluate.vectors import VectorCache, cache_folder
 
     with expected(ValueError, OSError, ModuleNotFoundError), watching("Benchmark") as progress:
-        found = benchmark(made, chosen, settings, progress)
+        found = benchmark(made, chosen, settings, progress, cache=VectorCache(cache_folder()))
     tell(found)
     if output is not None:
         with expected(OSError, prefix=f"{output}: "):

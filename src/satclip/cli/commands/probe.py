@@ -15,7 +15,7 @@ from satclip.cli.failures import expected, need
 Examples:
   satclip probe best.ckpt stations.csv --target temperature
   satclip probe microsoft/SatCLIP-ViT16-L10 plots.csv --target crop --save crop.npz
-  satclip probe best.ckpt yields.csv --target yield --predict yield.tif --resolution 0.1 --bounds 5 45 15 55
+  satclip probe best.ckpt fields.gpkg --layer 2026 --target yield --predict yield.tif --bounds 5 45 15 55
 
 \b
 A column of numbers is a regression, any other one classes. Scores are of places whose labels were held back: at
@@ -26,6 +26,8 @@ random, and in whole cells (10 degrees, less for a region). The probe that is sa
 @click.option("--target", required=True, metavar="COLUMN", help="The column to predict.")
 @click.option("--lon", metavar="COLUMN", help="Column of longitudes; else by name, as `satclip embed` finds it.")
 @click.option("--lat", metavar="COLUMN", help="Column of latitudes; else by name.")
+@click.option("--crs", metavar="CRS", help="Reference system of the coordinates, where the file does not say.")
+@click.option("--layer", metavar="NAME", help="Layer of a GeoPackage that has several with points.")
 @click.option(
     "--classes/--regression", "classes", default=None, help="What the column holds, where its type would tell wrongly."
 )
@@ -45,6 +47,8 @@ def probe(
     target: str,
     lon: str | None,
     lat: str | None,
+    crs: str | None,
+    layer: str | None,
     classes: bool | None,
     rivals: str,
     draws: int,
@@ -57,11 +61,14 @@ def probe(
     dims: int | None,
     seed: int,
 ) -> None:
-    """Score what SOURCE tells of a column of LABELS, a CSV of places, beside honest rivals.
+    """Score what SOURCE tells of a column of LABELS, beside honest rivals.
+
+    LABELS is a table of places: CSV (plain or compressed), Parquet, GeoParquet, GeoPackage or GeoJSON.
 
     A map of the errors is written to LABELS_COLUMN_errors.png in this folder unless --map names another file.
     """
     need("evaluate", "scipy", "sklearn", "threadpoolctl")
+    need("cli", "pyarrow")
     picture = picture or Path(f"{labels.name.split('.')[0]}_{target}_errors.png")
     for path, suffixes in ((picture, (".png",)), (kept, (".npz", ".safetensors")), (raster, (".tif", ".tiff", ".npy"))):
         if path is not None:
@@ -72,6 +79,7 @@ def probe(
     from satclip.cli.models import check_dims
     from satclip.cli.probing import draw_errors, predict
     from satclip.cli.rasters.cells import Cells
+    from satclip.cli.tables.labels import read_labels
     from satclip.downstream.benchmark.choose import Chosen
     from satclip.downstream.benchmark.files import save
     from satclip.downstream.benchmark.fitted import fit
@@ -80,15 +88,13 @@ def probe(
     from satclip.downstream.benchmark.settings import Settings, words
     from satclip.downstream.benchmark.terminal import tell, tell_rows, watching
     from satclip.downstream.rivals import Frozen
-    from satclip.downstream.tasks import CsvTask
-    from satclip.downstream.tasks.table import columns
 
     cells = None if raster is None else Cells.covering(bounds, resolution)
     with expected(ValueError, OSError, LookupError, ModuleNotFoundError):
         kind: Literal["classification", "regression"] | None = (
             None if classes is None else "classification" if classes else "regression"
         )
-        task = CsvTask(labels, target, lon=lon, lat=lat, kind=kind, seed=seed).load()
+        task, without = read_labels(labels, target, lon=lon, lat=lat, crs=crs, layer=layer, kind=kind)
         made = rows((source,), words(rivals))
         if dims is not None:
             whole = made.rows[0](np.zeros((1, 2))).shape[1] if isinstance(made.rows[0], Frozen) else dims
@@ -97,7 +103,6 @@ def probe(
         settings = Settings(labels=("all",), draws=draws, places=10_000, seed=seed)
         with watching("Probing") as progress:
             found = benchmark(made, Chosen((task,)), settings, progress)
-    without = len(columns(labels, (target,))[target]) - len(task.target)
     kinds = "numbers" if task.classes is None else f"{len(task.classes)} classes"
     click.echo(f"{len(task.target):,} places, {kinds}; {without:,} rows without a place or a value left out", err=True)
     tell_rows(found, task.name)

@@ -80,6 +80,16 @@ def block_split(lonlat: Tensor, fraction: float, degrees: float = 5.0) -> Tensor
     return _below(hashed(BLOCK_SALT, block_ids(lonlat, degrees)), fraction)
 
 
+def in_held_out_block(lonlat: Tensor, fraction: float, degrees: float = 5.0) -> Tensor:
+    """Whether any training with that split leaves out the block of each place, whatever its own places are.
+
+    [N, 2] degrees -> bool [N], all False where none of their blocks is left out. (`block_split` holds out one block at
+    least, which may be one that a training with more blocks has seen.)
+    """
+    _check(fraction)
+    return _lower(hashed(BLOCK_SALT, block_ids(lonlat, degrees)), fraction)
+
+
 def random_split(names: Sequence[str], fraction: float) -> Tensor:
     """True for validation: single patches by their name -> bool [N]. Neighbours overlap, so it flatters.
 
@@ -91,11 +101,15 @@ def random_split(names: Sequence[str], fraction: float) -> Tensor:
 
 def _below(hashes: Tensor, fraction: float) -> Tensor:
     """The groups of equal hash that lie in the lower `fraction` of all hashes."""
-    chosen = hashes.to(torch.float64) < (fraction - 0.5) * 2.0**64
+    chosen = _lower(hashes, fraction)
     if chosen.any() and not chosen.all():
         return chosen
     # A handful of places: the lowest group alone is better than none.
     return hashes == hashes.min()
+
+
+def _lower(hashes: Tensor, fraction: float) -> Tensor:
+    return hashes.to(torch.float64) < (fraction - 0.5) * 2.0**64
 
 
 def _check(fraction: float) -> None:

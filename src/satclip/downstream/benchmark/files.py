@@ -2,30 +2,42 @@
 
 import csv
 import logging
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
-from satclip.downstream.benchmark.markdown import document
+from satclip.downstream.benchmark.markdown import compact, document
 from satclip.downstream.benchmark.run import Benchmark
+from satclip.downstream.table import Table
 from satclip.files import atomic_file
 
 log = logging.getLogger(__name__)
-NAMES = ("report.html", "report.md", "records.csv", "summary.csv")
+NAMES = ("report.html", "report.md", "records.csv", "summary.csv", "table.md")
 
 
-def save(found: Benchmark, folder: Path) -> tuple[Path, ...]:
-    """Write report.html, report.md, records.csv and summary.csv, each whole or not at all. Returns what was written.
+def save(
+    found: Benchmark,
+    folder: Path,
+    *,
+    beside: Sequence[Table] = (),
+    pictures: Mapping[str, Path] = MappingProxyType({}),
+) -> tuple[Path, ...]:
+    """Write report.html, report.md, records.csv, summary.csv and table.md, each whole or not at all.
+
+    Returns what was written. table.md is the one table that a README shows.
 
     Where matplotlib or the outlines of the land are not installed, a warning names them and the page is left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written = [_text(folder / "report.md", document(found))]
+    written = [_text(folder / "report.md", document(found, beside))]
     written.append(_csv(folder / "records.csv", (record.flat() for record in found.results.records)))
     written.append(_csv(folder / "summary.csv", summary(found)))
+    written.append(_text(folder / "table.md", compact(found) + "\n"))
     try:
         from satclip.downstream.benchmark.page import page  # matplotlib is of another extra
 
-        written.insert(0, _text(folder / "report.html", page(found)))
+        written.insert(0, _text(folder / "report.html", page(found, beside=beside, pictures=pictures)))
     except ModuleNotFoundError as error:
         log.warning("no report.html: it needs %s: pip install 'satclip[evaluate,cli]'", error.name)
     return tuple(written)
@@ -34,10 +46,11 @@ def save(found: Benchmark, folder: Path) -> tuple[Path, ...]:
 def summary(found: Benchmark) -> Iterable[dict[str, object]]:
     """One line for each cell of the score table, with the paired differences of what was asked about."""
     gains = {subject: found.gains(subject) for subject in found.subjects}
+    distilled = {subject: found.distilled(subject) for subject in found.subjects}
     for (key, family), scored in found.scores.items():
         plain, rival = gains.get(family, {}).get(key, (None, None))
         line: dict[str, object] = {"task": key[0], "holdout": key[1], "asked": key[2], "row": family}
-        line |= {"pretraining": found.setting_of(family), "seen": scored.seen, "metric": scored.metric}
+        line |= {"pretraining": found.setting_of(family, key[1]), "seen": scored.seen, "metric": scored.metric}
         line |= {"score": scored.interval.value, "low": scored.interval.low, "high": scored.interval.high}
         line |= {"draws": scored.interval.draws, "seeds": scored.interval.seeds, "macro_f1": scored.macro_f1}
         line |= {"inner_score": scored.inner_score, "edges": scored.edges, "best_or_tied": family in found.ties[key]}
@@ -48,6 +61,8 @@ def summary(found: Benchmark) -> Iterable[dict[str, object]]:
                 f"over_{name}_low": "" if value is None else value.low,
                 f"over_{name}_high": "" if value is None else value.high,
             }
+        share = distilled.get(family, {}).get(key)
+        line |= {"distilled": "" if share is None or math.isnan(share.share) else share.share}
         yield {**line, "best_rival": "" if rival is None else rival.rival, "absent": " | ".join(scored.absent)}
 
 

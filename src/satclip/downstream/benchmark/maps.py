@@ -1,8 +1,5 @@
 """Maps of a benchmark: the truth, what was predicted where nothing nearby was known, and how far off it was."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
@@ -11,44 +8,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from satclip.downstream.benchmark.answered import Answered
 from satclip.downstream.contract import Array, Labels
-from satclip.downstream.evaluate.records import Record
 
 NUMBERS, ERRORS = "viridis", LinearSegmentedColormap.from_list("error", ["#2e6fbf", "#eef1f3", "#c8553d"])
 RIGHT, WRONG = "#9fc6b5", "#c8553d"
 MOST_CLASSES = 20  # told apart by colour; the others share the last
 REGIONAL = 60.0  # degrees; a smaller extent is drawn for itself
-
-
-@dataclass(frozen=True)
-class Answered:
-    """Places that were tested, each with what was answered: the mean over draws, or the commonest class.
-
-    Attributes:
-        lonlat: degrees [M, 2].
-        truth: numbers or codes [M].
-        answer: the same [M].
-    """
-
-    lonlat: Array
-    truth: NDArray[np.float64] | NDArray[np.int64]
-    answer: NDArray[np.float64] | NDArray[np.int64]
-
-
-def answered(labels: Labels, records: Sequence[Record]) -> Answered | None:
-    """What an encoder answered on a task, over those records that keep it; None where none does."""
-    kept = [record.predictions for record in records if record.predictions is not None]
-    if not kept:
-        return None
-    rows = np.concatenate([each.rows for each in kept])
-    answers = np.concatenate([each.answer for each in kept])
-    where, inverse = np.unique(rows, return_inverse=True)
-    if labels.classes is None:
-        mean: Array = np.bincount(inverse, answers) / np.bincount(inverse)
-        return Answered(labels.lonlat[where], labels.target[where], mean)
-    votes = np.zeros((len(where), len(labels.classes)))
-    np.add.at(votes, (inverse, answers.astype(np.int64)), 1)
-    return Answered(labels.lonlat[where], labels.target[where], votes.argmax(1))
 
 
 def error_maps(labels: Labels, found: Answered, title: str) -> Figure:

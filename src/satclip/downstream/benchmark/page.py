@@ -1,17 +1,22 @@
 """One self-contained HTML page: no network, no scripts, pictures inside."""
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
 from io import BytesIO
+from pathlib import Path
+from types import MappingProxyType
 
 from matplotlib.figure import Figure
 
 from satclip.downstream.benchmark import curves, tables, words
-from satclip.downstream.benchmark.maps import answered, error_maps
+from satclip.downstream.benchmark.answered import answered, mapped_key
+from satclip.downstream.benchmark.clustering import bias_grid
+from satclip.downstream.benchmark.maps import error_maps
 from satclip.downstream.benchmark.markdown import HEADLINE
 from satclip.downstream.benchmark.run import Benchmark
 from satclip.downstream.benchmark.tables import Cell, Grid
+from satclip.downstream.table import Table
 
 STYLE = """
 :root { color-scheme: light; }
@@ -23,7 +28,8 @@ p, li { max-width: 62rem; } .small, li { color: #55616c; font-size: .9rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .84rem; margin: .6rem 0; }
 th { text-align: left; font-weight: 600; color: #55616c; border-bottom: 1px solid #9aa7b1; }
-th, td { padding: .28rem .7rem .28rem 0; vertical-align: top; } td { border-bottom: 1px solid #edf0f3; }
+th, td { padding: .28rem .7rem .28rem 0; vertical-align: top; white-space: nowrap; }
+td { border-bottom: 1px solid #edf0f3; }
 td.figure { font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.name { font-weight: 600; } tr.rival td.name { font-weight: 400; }
 .best { background: #e4f1ea; border-radius: 3px; padding: .05rem .3rem; font-weight: 600; }
@@ -31,17 +37,39 @@ td.name { font-weight: 600; } tr.rival td.name { font-weight: 400; }
 .tag { color: #6b7580; font-size: .78rem; white-space: nowrap; }
 .figures { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: flex-start; }
 img { max-width: 100%; height: auto; display: block; }
+figure { margin: 1.2rem 0; max-width: 62rem; } figcaption { color: #55616c; font-size: .84rem; }
+@media (max-width: 700px) { body { margin: 1rem auto; padding: 0 .8rem; } h1 { font-size: 1.3rem; } }
 nav a { margin-right: .9rem; white-space: nowrap; } a { color: #2e6fbf; text-decoration: none; }
 """
 
 
-def page(found: Benchmark) -> str:
+# Of each task; a panel that has nothing to show gives None.
+PANELS: Mapping[str, Callable[[Benchmark, str], Figure | None]] = {
+    "learning curves": curves.learning,
+    "score by size of the hold-out": curves.sizes,
+    "score by distance to the nearest label": curves.distances,
+}
+
+
+def page(
+    found: Benchmark,
+    *,
+    beside: Sequence[Table] = (),
+    pictures: Mapping[str, Path] = MappingProxyType({}),
+    panels: Mapping[str, Callable[[Benchmark, str], Figure | None]] = PANELS,
+) -> str:
     """The whole document.
+
+    Args:
+        found: the benchmark.
+        beside: further tables, which stand after the headline.
+        pictures: PNG files by the words that describe them, after those.
+        panels: curves of each task, by the words that describe them.
 
     Raises:
         ModuleNotFoundError: without the packages that carry the outlines of the land.
     """
-    body = "\n".join(_body(found))
+    body = "\n".join(_body(found, beside, pictures, panels))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -49,29 +77,40 @@ def page(found: Benchmark) -> str:
     )
 
 
-def _body(found: Benchmark) -> Iterator[str]:
+def _body(
+    found: Benchmark,
+    beside: Sequence[Table],
+    pictures: Mapping[str, Path],
+    panels: Mapping[str, Callable[[Benchmark, str], Figure | None]],
+) -> Iterator[str]:
     yield f"<h1>{escape(words.title(found))}</h1><p class='small'>{escape(words.protocol(found))}</p>"
     yield f"<p>{escape(words.READING)}</p>"
     yield "<nav>" + "".join(f"<a href='#{_anchor(task)}'>{escape(task)}</a>" for task in found.tasks) + "</nav>"
     yield _headline(found)
     yield _list([f"{word}: {meaning}" for word, meaning in words.settings(found)] + words.holdouts(found))
+    for table in beside:
+        yield f"<h3>{escape(table.title)}</h3>{_plain(table)}"
+    for name, path in pictures.items():
+        yield f"<figure>{_image(path.read_bytes(), 'image/png', name)}<figcaption>{escape(name)}</figcaption></figure>"
+    if (grid := tables.ceiling_grid(found)) is not None:
+        yield f"<h2>{escape(grid.title)}</h2><p class='small'>{escape(words.CEILING)}</p>"
+        yield _grid(grid, found.subjects, heads=("encoder", "task, hold-out, labels"))
     if (figure := curves.resolution(found)) is not None:
         yield f"<h2>How fine a pattern it resolves</h2>{picture(figure, 'accuracy by the width of the pattern')}"
     for task in found.tasks:
         yield f"<h2 id='{_anchor(task)}'>{escape(task)}</h2>"
         yield _about(found, task)
         yield _grid(tables.score_grid(found, task), found.subjects)
-        drawn = {
-            "learning curves": curves.learning(found, task),
-            "score by size of the hold-out": curves.sizes(found, task),
-            "score by distance to the nearest label": curves.distances(found, task),
-        }
-        yield _figures(drawn)
+        yield _figures({name: panel(found, task) for name, panel in panels.items()})
         yield from _maps(found, task)
         if "100" in {key[2] for key in found.results.keys if key[0] == task} and len(found.settings.labels) > 1:
             grid = tables.labels_grid(found, task, "100")
-            yield f"<h3>Labels that a rival needs for the score reached with 100</h3>{_grid(grid, (), named=False)}"
+            yield "<h3>Labels that a rival needs for the score reached with 100</h3>"
+            yield _grid(grid, (), heads=("rival", "pretraining"))
             yield "<p class='small'>3.0: three times as many; &gt;: not reached with all that it got; &lt;: fewer.</p>"
+        if (bias := bias_grid(found, task)) is not None:
+            yield f"<h3>{escape(bias.title.partition(': ')[2].capitalize())}</h3>{_grid(bias, found.subjects)}"
+            yield f"<p class='small'>{escape(words.GEO_BIAS)}</p>"
     if found.skipped:
         yield f"<h2>Skipped</h2>{_list(found.skipped)}"
 
@@ -81,8 +120,17 @@ def picture(figure: Figure, words_: str, *, pixels: bool = False) -> str:
     target = BytesIO()
     kind, mime = ("png", "image/png") if pixels else ("svg", "image/svg+xml")
     figure.savefig(target, format=kind, metadata=None if pixels else {"Date": None})
-    data = base64.b64encode(target.getvalue()).decode()
+    return _image(target.getvalue(), mime, words_)
+
+
+def _image(content: bytes, mime: str, words_: str) -> str:
+    data = base64.b64encode(content).decode()
     return f"<img alt='{escape(words_, quote=True)}' src='data:{mime};base64,{data}'>"
+
+
+def _plain(table: Table) -> str:
+    lines = ["".join(f"<td class='figure'>{escape(cell)}</td>" for cell in row) for row in table.texts()]
+    return _table(table.columns, [f"<tr>{line}</tr>" for line in lines])
 
 
 def _headline(found: Benchmark) -> str:
@@ -103,17 +151,19 @@ def _headline(found: Benchmark) -> str:
     return _table(HEADLINE, lines)
 
 
-def _grid(grid: Grid, subjects: Sequence[str], *, named: bool = True) -> str:
-    lines = []
+def _grid(grid: Grid, subjects: Sequence[str], *, heads: tuple[str, str] = ("row", "pretraining")) -> str:
+    lines, before = [], ""
     for name, setting, cells in grid.rows:
         figures = "".join(
             f"<td class='figure' title='{escape(cell.note, quote=True)}'>{_figure(cell)}</td>" for cell in cells
         )
         kind = "" if name in subjects else " class='rival'"
         lines.append(
-            f"<tr{kind}><td class='name'>{escape(name)}</td><td class='tag'>{escape(setting)}</td>{figures}</tr>"
+            f"<tr{kind}><td class='name'>{escape(name) if name != before else ''}</td>"
+            f"<td class='tag'>{escape(setting)}</td>{figures}</tr>"
         )
-    return _table(("row" if named else "rival", "pretraining", *grid.columns), lines)
+        before = name
+    return _table((*heads, *grid.columns), lines)
 
 
 def _figure(cell: Cell) -> str:
@@ -132,15 +182,12 @@ def _figures(drawn: Mapping[str, Figure | None]) -> str:
 
 
 def _maps(found: Benchmark, task: str) -> Iterator[str]:
-    """Of each subject, under the hold-out of cells (the middle one) where there is one."""
-    holdouts = list(dict.fromkeys(key[1] for key in found.results.keys if key[0] == task and "buffer" not in key[1]))
-    cells = [each for each in holdouts if each.startswith("cells")] or holdouts
-    chosen = cells[min(1, len(cells) - 1)]
-    asked = [key[2] for key in found.results.keys if key[:2] == (task, chosen)][-1]
+    """Of each subject."""
+    key = mapped_key(found, task)
     for subject in found.subjects:
-        answers = answered(found.tasks[task], found.results.of((task, chosen, asked), subject))
+        answers = answered(found.tasks[task], found.results.of(key, subject))
         if answers is not None:
-            heading = f"{subject}: {task}, {chosen}, {asked} labels"
+            heading = f"{subject}: {task}, {key[1]}, {key[2]} labels"
             yield picture(error_maps(found.tasks[task], answers, heading), f"maps of {heading}", pixels=True)
 
 

@@ -1,7 +1,7 @@
 """The rows of a benchmark: what is asked about, and the rivals that stand beside it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from satclip.downstream.contract import Encoder, Predictor
@@ -9,6 +9,7 @@ from satclip.downstream.evaluate.interpolation import InverseDistance, SphereNei
 from satclip.downstream.evaluate.records import family_of
 from satclip.downstream.rivals import Frozen, Row, source, tuned_bandwidth, untrained
 from satclip.downstream.rivals.from_scratch import from_scratch
+from satclip.downstream.rivals.frozen import Blocks
 from satclip.downstream.rivals.plain import tuned_harmonics
 from satclip.downstream.rivals.untrained import SEEDS
 from satclip.location.encodings import ENCODINGS
@@ -28,12 +29,16 @@ class Rows:
         subjects: names of what was asked about.
         untrained: by subject, the family of the same architecture with fresh weights.
         missing: rivals that are not at hand, in a line each.
+        ceilings: by subject, the row of image features at the tested place itself.
+        held_out: by subject, the blocks that its training left out.
     """
 
     rows: tuple[Encoder, ...]
     subjects: tuple[str, ...]
     untrained: Mapping[str, str]
     missing: tuple[str, ...] = ()
+    ceilings: Mapping[str, str] = field(default_factory=dict)
+    held_out: Mapping[str, Blocks] = field(default_factory=dict)
 
 
 def rows(sources: Sequence[str], rivals: Sequence[str] = (DEFAULT,), *, quick: bool = True) -> Rows:
@@ -41,9 +46,9 @@ def rows(sources: Sequence[str], rivals: Sequence[str] = (DEFAULT,), *, quick: b
 
     Args:
         sources: as `satclip.downstream.rivals.source` takes them.
-        rivals: "default": untrained with three seeds, bare harmonics with L tuned, IDW; "all": also kNN, every
-            encoding, untrained with its bandwidth tuned, from scratch, GeoCLIP; "none"; further names come beside the
-            default ones.
+        rivals: "default": untrained with three seeds, bare harmonics with L tuned, IDW, and as a ceiling the image of
+            the place where it is at hand; "all": also kNN, every encoding, untrained with its bandwidth tuned, from
+            scratch, GeoCLIP; "none"; further names come beside the default ones.
         quick: harmonics up to L = 20 only.
 
     Raises:
@@ -55,18 +60,43 @@ def rows(sources: Sequence[str], rivals: Sequence[str] = (DEFAULT,), *, quick: b
     for row, name in zip(opened, short_names([row.name for row in opened]), strict=True):
         if isinstance(row, Frozen):
             row.name = name
+    return beside(opened, rivals, quick=quick)
+
+
+def beside(
+    opened: Sequence[Row],
+    rivals: Sequence[str] = (DEFAULT,),
+    *,
+    quick: bool = True,
+    fresh_name: str | None = None,
+    ceiling: Encoder | None = None,
+) -> Rows:
+    """Rivals beside encoders that are open.
+
+    Args:
+        opened: the subjects.
+        rivals: as for `rows`.
+        quick: as for `rows`.
+        fresh_name: of the untrained rows; by default each is named after its subject.
+        ceiling: that of all subjects; by default each has its own.
+
+    Raises:
+        ValueError, FileNotFoundError, ConnectionError, ModuleNotFoundError: two subjects have one name, or a rival is
+            not to be had.
+    """
     found: dict[str, Encoder] = {row.name: row for row in opened}
     if len(found) < len(opened):
-        raise ValueError(f"the same encoder is given twice: {', '.join(sources)}; leave one out")
-    subjects, fresh, missing = tuple(found), {}, list[str]()
+        raise ValueError(f"the same encoder is given twice: {', '.join(row.name for row in opened)}; leave one out")
+    subjects, fresh, missing, ceilings = tuple(found), {}, list[str](), {}
     named = [name for name in rivals if name not in (DEFAULT, EVERY, NONE)]
     if NONE not in rivals:
-        fresh = _untrained(opened, found)
+        fresh = _untrained(opened, found, fresh_name)
         plain: tuple[Encoder, ...] = (
             tuned_harmonics(FEW_LABELS_POLYS) if quick else tuned_harmonics(),
             InverseDistance(),
         )
         found.update({each.name: each for each in plain if each.name not in found})
+        ceilings = _ceilings(opened, found, missing, ceiling)
     if EVERY in rivals:
         named = ["knn", *(name for name in ENCODINGS if name != "sphericalharmonics"), "raw", "geoclip", *named]
         for row in opened:
@@ -82,7 +112,8 @@ def rows(sources: Sequence[str], rivals: Sequence[str] = (DEFAULT,), *, quick: b
             missing.append(f"{name}: {error}")
             continue
         found.setdefault(rival.name, rival)
-    return Rows(tuple(found.values()), subjects, fresh, tuple(missing))
+    blocks = {row.name: row.held_out for row in opened if isinstance(row, Frozen) and row.held_out is not None}
+    return Rows(tuple(found.values()), subjects, fresh, tuple(missing), ceilings, blocks)
 
 
 def shortened(made: Rows, dims: int) -> Rows:
@@ -120,7 +151,7 @@ def _parts(name: str) -> tuple[str, ...]:
     return parts
 
 
-def _untrained(opened: Sequence[Row], found: dict[str, Encoder]) -> dict[str, str]:
+def _untrained(opened: Sequence[Row], found: dict[str, Encoder], name: str | None) -> dict[str, str]:
     """Add three seeds of each architecture to `found`, once where subjects share it; by subject, their family."""
     families: dict[str, str] = {}
     known: dict[str, str] = {}
@@ -128,8 +159,35 @@ def _untrained(opened: Sequence[Row], found: dict[str, Encoder]) -> dict[str, st
         if not isinstance(row, Frozen) or row.fresh is None:
             continue
         if row.described not in known:
-            fresh = [untrained(row, seed) for seed in SEEDS]
+            fresh = [untrained(row, seed, name) for seed in SEEDS]
             found.update({each.name: each for each in fresh})
             known[row.described] = family_of(fresh[0].name)
         families[row.name] = known[row.described]
     return families
+
+
+def _ceilings(
+    opened: Sequence[Row], found: dict[str, Encoder], missing: list[str], given: Encoder | None
+) -> dict[str, str]:
+    """Add what the imagery itself knows of a place to `found`; by subject, the row that is its ceiling.
+
+    That is the one given, else its own image tower where the Blue Marble taught it, and plain statistics of the patch
+    for the others.
+    """
+    try:
+        from satclip.downstream.rivals.ceiling import ImageStatistics, image_tower, picture
+
+        picture()
+    except ImportError as error:
+        missing.append(f"ceiling: {error}")
+        return {}
+    towers: dict[str, Encoder] = {}
+    for row in opened:
+        if isinstance(row, Frozen) and row.vision is not None:
+            tower = image_tower(row.vision(), row.recipe, f"ceiling: image tower of {row.name}")
+            if tower is not None:
+                towers[row.name] = tower
+    plain = ImageStatistics()
+    every = [given or towers.get(row.name, plain) for row in opened]
+    found.update({each.name: each for each in every})
+    return {row.name: each.name for row, each in zip(opened, every, strict=True)}

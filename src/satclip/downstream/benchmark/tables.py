@@ -43,7 +43,7 @@ def gain_lines(found: Benchmark) -> list[tuple[str, str, str, str, str, Cell, Ce
             score = Cell(shown(found.scores[key, subject].interval), note=found.scores[key, subject].metric)
             over = Cell("-") if plain is None else difference(plain.interval)
             best = Cell("-") if rival is None else difference(rival.interval, rival.rival)
-            lines.append((subject, found.setting_of(subject), task, holdout, asked, score, over, best))
+            lines.append((subject, found.setting_of(subject, holdout), task, holdout, asked, score, over, best))
     return lines
 
 
@@ -52,7 +52,7 @@ def score_grid(found: Benchmark, task: str) -> Grid:
     keys = [key for key in found.results.keys if key[0] == task]
     rows = []
     for family in found.results.families:
-        cells = tuple(_scored(found, key, family) for key in keys)
+        cells = tuple(scored(found, key, family) for key in keys)
         if any(cell.text != "-" for cell in cells):
             rows.append((family, found.setting_of(family), cells))
     metric = next(found.scores[key, family].metric for key in keys for family in found.results.families)
@@ -75,6 +75,37 @@ def labels_grid(found: Benchmark, task: str, asked: str) -> Grid:
             )
             rows.append((f"{rival}, for the score of {subject}", found.setting_of(rival), cells))
     return Grid(f"{task}: labels a rival needs, in units of {asked}", tuple(holdouts), tuple(rows))
+
+
+Line = tuple[tuple[str, str, str], tuple[Cell, ...], Cell]
+
+
+def compact(found: Benchmark) -> tuple[tuple[str, ...], list[Line]]:
+    """Everything in one table, a column for each row that was run: heads, and lines of names, scores and a gain.
+
+    The gain is that of the first subject over the untrained network.
+    """
+    subject, lines = found.subjects[0], list[Line]()
+    metrics = {record.task: record.metric for record in found.results.records}
+    families = found.results.families
+    for key in found.results.keys:
+        gain = found.gains(subject).get(key, (None, None))[0]
+        names = (f"{key[0]}, {metrics[key[0]]}", key[1], key[2])
+        cells = tuple(scored(found, key, family) for family in families)
+        lines.append((names, cells, Cell("-") if gain is None else difference(gain.interval)))
+    return ("task", "hold-out", "labels", *families, f"gain of {subject} over untrained"), lines
+
+
+def ceiling_grid(found: Benchmark) -> Grid | None:
+    """What the imagery knows beyond the untrained network, and how much of that each subject has; None without it."""
+    rows = []
+    for subject in found.subjects:
+        for (task, holdout, asked), share in found.distilled(subject).items():
+            kept = "-" if math.isnan(share.share) else f"{share.share:.0%}"
+            cells = (Cell(shown(share.ceiling)), difference(share.room), difference(share.gain), Cell(kept))
+            rows.append((subject, f"{task}, {holdout}, {count(asked)}", cells))
+    columns = ("ceiling", "ceiling over untrained", "encoder over untrained", "distilled")
+    return Grid("What the imagery knows, and how much of it the encoder has", columns, tuple(rows)) if rows else None
 
 
 def count(asked: str) -> str:
@@ -107,9 +138,10 @@ def number(value: float, sign: str = "") -> str:
     return f"{value:{sign}.2f}".replace("0.", ".", 1) if abs(value) < 0.995 else f"{value:{sign}.2f}"
 
 
-def _scored(found: Benchmark, key: Key, family: str) -> Cell:
-    scored = found.scores.get((key, family))
-    if scored is None:
+def scored(found: Benchmark, key: Key, family: str) -> Cell:
+    """A family's score under one hold-out and label count."""
+    score = found.scores.get((key, family))
+    if score is None:
         return Cell("-")
-    note = f"never taught: {', '.join(scored.absent)}" if scored.absent else ""
-    return Cell(shown(scored.interval), "best" if family in found.ties[key] else "", note)
+    note = f"never taught: {', '.join(score.absent)}" if score.absent else ""
+    return Cell(shown(score.interval), "best" if family in found.ties[key] else "", note)

@@ -56,6 +56,23 @@ def tell(found: Benchmark) -> None:
     _skipped(found.skipped)
 
 
+def tell_short(found: Benchmark) -> None:
+    """Print what the end of a training says: every row's score in one table; the best of a line and its ties green."""
+    heads, lines = tables.compact(found)
+    title = f"Labels predicted where none is near; {found.setting_of(found.subjects[0])}"
+    shown = Table(title=title, title_justify="left", box=None, header_style="dim", padding=(0, 1))
+    for number, name in enumerate(heads):
+        shown.add_column(name, no_wrap=number < 3, justify="right" if number == 2 else "left")
+    before = ""
+    for (task, holdout, asked), scores, gain in lines:
+        shown.add_row(task if task != before else "", holdout, asked, *map(_cell, scores), _cell(gain))
+        before = task
+    console = _console()
+    console.print(shown)
+    console.print()
+    console.print(words.short(found), style="dim", highlight=False)
+
+
 def tell_rows(found: Benchmark, task: str) -> None:
     """Print every row's score on a task; the best of a column and its ties are green."""
     grid = tables.score_grid(found, task)

@@ -7,7 +7,8 @@
 | continents | one continent                                            | extrapolation                              |
 | buffers    | half of the places in a fifth of the cells; other places | how the score falls with distance; beside  |
 |            | within b km of them teach nothing                        | it as many dropped at random, its control  |
-| fixed      | the test part that comes with the data                   | comparison with a published number         |
+| fixed      | the test part that comes with the data, or the blocks    | comparison with a published number;        |
+|            | that an encoder's training left out                      | extrapolation of the encoder itself        |
 """
 
 from collections.abc import Iterator
@@ -17,11 +18,12 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from satclip.downstream.contract import Array, Labels
+from satclip.downstream.contract import GLOBAL_CELLS, Array, Labels
 from satclip.downstream.evaluate.sphere_index import within
 
 Rows = NDArray[np.int64]
 FOLDS = 5
+GLOBAL_EXTENT = 90.0  # degrees; a smaller set gets smaller held-out cells
 FEWEST_TESTED = 50  # a continent with fewer labelled places is not held out
 
 
@@ -30,7 +32,8 @@ class Draw:
     """One hold-out.
 
     Attributes:
-        holdout: "random", "cells 10", "continents", "buffer 100 km", "buffer 100 km, control", "fixed".
+        holdout: "random", "cells 10", "continents", "buffer 100 km", "buffer 100 km, control", "fixed"
+            or another name of a split that comes with the set.
         number: counts the draws of a hold-out.
         part: which part is tested, where it has a name ("Africa").
         test: rows that are tested, [M].
@@ -73,6 +76,19 @@ def folds_of_groups(groups: Rows, folds: int, generator: np.random.Generator) ->
     rank[generator.permutation(len(ids))] = np.arange(len(ids))
     fold: Rows = rank[inverse] % folds
     return fold
+
+
+def cells_for(lonlat: Array) -> tuple[float, ...]:
+    """Sizes of held-out cells for the extent of places in degrees [N, 2]: the global ones, or smaller."""
+    finite = lonlat[np.isfinite(lonlat).all(1)]
+    if not len(finite):
+        return GLOBAL_CELLS
+    around = np.sort(finite[:, 0] % 360)
+    widest_gap = np.diff(around, append=around[0] + 360).max()  # so that the date line cuts nothing
+    extent = max(360 - widest_gap, np.ptp(finite[:, 1]))
+    if not 0 < extent < GLOBAL_EXTENT:
+        return GLOBAL_CELLS
+    return tuple(float(f"{extent / parts:.2g}") for parts in (40, 20, 10, 5))
 
 
 def middle_cells(labels: Labels) -> float:
@@ -137,11 +153,13 @@ def fixed_draws(labels: Labels, draws: int, seed: int) -> Iterator[Draw]:
     """The split that comes with the data; draws differ in which labels are asked for first."""
     if labels.fixed_split is None:
         return
-    each, cells = np.arange(len(labels.target)), cell_of(labels.lonlat, middle_cells(labels))
+    cells = cell_of(labels.lonlat, middle_cells(labels))
+    whole = labels.fixed_degrees
+    groups = np.arange(len(labels.target)) if whole is None else cell_of(labels.lonlat, whole)
     test, others = np.flatnonzero(labels.fixed_split), np.flatnonzero(~labels.fixed_split)
     for number in range(draws):
         pool = keyed(seed, "fixed", number).permutation(others)
-        yield Draw("fixed", number, "", test, pool, each, cells, repeated=number > 0)
+        yield Draw(labels.fixed_name, number, "", test, pool, groups, cells, repeated=number > 0)
 
 
 def _dealt(labels: Labels, holdout: str, groups: Rows, cells: Rows, draws: int, seed: int) -> Iterator[Draw]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from satclip.downstream.contract import Array, Target
+from satclip.downstream.contract import Array, Target, check_taught
 from satclip.downstream.evaluate.sphere_index import nearest
 
 _AT_ONCE_KM = 1e-6  # a label nearer than this is at the very place
@@ -31,7 +31,12 @@ class InverseDistance:
         classes: tuple[str, ...] | None,
         inner_folds: NDArray[np.int64],
     ) -> Array:
-        """Predictions [M], or a weight per class [M, C]; nothing is chosen, so the folds are not used."""
+        """Predictions [M], or a weight per class [M, C]; nothing is chosen, so the folds are not used.
+
+        Raises:
+            ValueError: there are no labels.
+        """
+        check_taught(self.name, train_target)
         km, rows = nearest(train_lonlat, test_lonlat, self.k)
         weight = np.maximum(km, _AT_ONCE_KM) ** -self.power
         return _weighted(weight / weight.sum(1, keepdims=True), train_target[rows], classes)
@@ -53,7 +58,12 @@ class SphereNeighbours:
         classes: tuple[str, ...] | None,
         inner_folds: NDArray[np.int64],
     ) -> Array:
-        """Predictions [M], or votes per class [M, C]; nothing is chosen, so the folds are not used."""
+        """Predictions [M], or votes per class [M, C]; nothing is chosen, so the folds are not used.
+
+        Raises:
+            ValueError: there are no labels.
+        """
+        check_taught(self.name, train_target)
         km, rows = nearest(train_lonlat, test_lonlat, self.k)
         weight = np.full(km.shape, 1 / km.shape[1])
         if classes is not None:

@@ -1,4 +1,4 @@
-"""Ridge regression for every penalty and every target at the price of one eigendecomposition.
+"""Ridge regression for every penalty and every target at the price of one decomposition.
 
 The loss is ||Y - 1 b' - X W||^2 + alpha sum_j p_j ||W_j||^2, the intercept b free. A column penalty p_j and a scaling
 of the column are the same thing, so both are one vector of column scales: X S with S_j = scale_j / sqrt(p_j) under a
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satclip.downstream.contract import Array
+from satclip.downstream.evaluate.tridiagonal import Tridiagonal
 
 ALPHAS: Array = 10.0 ** (np.arange(-8, 15) / 2)  # 1e-4 .. 1e7 by half decades
 SCALINGS = ("raw", "z-score", "min-max")
@@ -99,16 +100,17 @@ class Ridge:
     Attributes:
         mean: [D] of the features.
         intercept: [T] mean of the targets.
-        basis: [D, R] from centred features to principal axes.
-        values: [R] eigenvalues.
-        cross: [R, T] targets along the axes.
+        lift: from the rows of `axes` to the coefficients of the centred features: one number each [D] where they are
+            the features themselves, a matrix [D, R] where they are the training rows.
+        axes: of X'X or XX', scaled and centred, R rows.
+        cross: [R, T] targets, turned into the axes.
         count: of training rows.
     """
 
     mean: Array
     intercept: Array
-    basis: Array
-    values: Array
+    lift: Array
+    axes: Tridiagonal
     cross: Array
     count: int
 
@@ -123,18 +125,17 @@ class Ridge:
             raise ValueError("the primal problem needs the moments with gram=True")
         mean, intercept = moments.total / moments.count, moments.target / moments.count
         gram = moments.square - np.outer(moments.total, mean)
-        values, axes = np.linalg.eigh(scale[:, None] * gram * scale)
-        cross = axes.T @ (scale[:, None] * (moments.cross - np.outer(moments.total, intercept)))
-        return cls(mean, intercept, scale[:, None] * axes, np.maximum(values, 0), cross, moments.count)
+        axes = Tridiagonal.of(scale[:, None] * gram * scale)
+        cross = axes.turned(scale[:, None] * (moments.cross - np.outer(moments.total, intercept)), back=True)
+        return cls(mean, intercept, scale, axes, cross, moments.count)
 
     @classmethod
     def dual(cls, x: Array, y: Array, scale: Array) -> "Ridge":
         """From the rows themselves [n, D], [n, T], for column scales [D]."""
         mean, intercept = x.mean(0), y.mean(0)
         scaled = (x - mean) * scale
-        values, axes = np.linalg.eigh(scaled @ scaled.T)
-        basis = scale[:, None] * (scaled.T @ axes)
-        return cls(mean, intercept, basis, np.maximum(values, 0), axes.T @ (y - intercept), len(x))
+        axes = Tridiagonal.of(scaled @ scaled.T)
+        return cls(mean, intercept, scale[:, None] * scaled.T, axes, axes.turned(y - intercept, back=True), len(x))
 
     @classmethod
     def fit(cls, x: Array, y: Array, scaling: str = "none", penalty: Array | None = None) -> "Ridge":
@@ -147,7 +148,7 @@ class Ridge:
         if not gram:
             return cls.dual(x, y, scale)
         found = cls.primal(moments, scale)
-        return cls(found.mean + shift, found.intercept, found.basis, found.values, found.cross, found.count)
+        return replace(found, mean=found.mean + shift)
 
     def part(self, targets: slice) -> "Ridge":
         """The same problem for some of its targets."""
@@ -155,25 +156,26 @@ class Ridge:
 
     def weights(self, alphas: Sequence[float] | Array) -> Array:
         """Coefficients of the features as they came, [A, D, T]."""
-        along = self.cross / (self.values[:, None] + np.asarray(alphas)[:, None, None])
-        return self._from_axes(self.basis, along)
+        along = self.axes.solved(np.asarray(alphas), self.cross)
+        rank, penalties, targets = along.shape
+        turned = self.axes.turned(along.reshape(rank, -1, order="F"))
+        found = self.lift[:, None] * turned if self.lift.ndim == 1 else self.lift @ turned
+        return found.reshape(-1, penalties, targets, order="F").transpose(1, 0, 2)
 
     def predict(self, x: Array, alphas: Sequence[float] | Array) -> Array:
         """Predictions of each penalty: [M, D] -> [A, M, T]."""
         alphas = np.asarray(alphas)
         centred = x - self.mean
-        along = self.cross / (self.values[:, None] + alphas[:, None, None])
-        # Whichever is cheaper: rows to axes, or every coefficient back to the features.
-        if len(x) < len(alphas) * self.cross.shape[1]:
-            return self._from_axes(centred @ self.basis, along) + self.intercept
-        return self._from_axes(centred, self._from_axes(self.basis, along)) + self.intercept
-
-    @staticmethod
-    def _from_axes(left: Array, right: Array) -> Array:
-        """[L, R] and [A, R, T] -> [A, L, T], as one product."""
-        penalties, rank, targets = right.shape
-        product = left @ right.transpose(1, 0, 2).reshape(rank, penalties * targets)
-        return product.reshape(len(left), penalties, targets).transpose(1, 0, 2)
+        # Whichever is cheaper: the rows into the axes, or every coefficient back to the features.
+        if len(x) >= len(alphas) * self.cross.shape[1]:
+            weights = self.weights(alphas)
+            product = centred @ weights.transpose(1, 0, 2).reshape(len(self.mean), -1)
+        else:
+            lifted = centred * self.lift if self.lift.ndim == 1 else centred @ self.lift
+            along = self.axes.solved(alphas, self.cross).reshape(len(self.cross), -1)
+            product = self.axes.turned(lifted.T, back=True).T @ along
+        shaped = product.reshape(len(x), len(alphas), self.cross.shape[1])
+        return shaped.transpose(1, 0, 2) + self.intercept
 
 
 def one_hot(codes: NDArray[np.int64], classes: int) -> Array:

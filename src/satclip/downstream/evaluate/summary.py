@@ -1,6 +1,6 @@
 """Records to the tables that people read: scores, differences to honest rivals, labels saved."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,9 +131,13 @@ class Results:
         (labels, score), *_ = learning_curve(mine, floor=FLOOR).items()
         return label_ratio(score, labels, learning_curve(theirs, floor=FLOOR))
 
-    def ties(self, key: Key) -> list[str]:
-        """The family with the best score, and those whose paired difference to it is not clear of 0."""
-        scored = {family: _mean(self.of(key, family)) for family in self.families if self.of(key, family)}
+    def ties(self, key: Key, besides: Collection[str] = ()) -> list[str]:
+        """The family with the best score, and those whose paired difference to it is not clear of 0.
+
+        Those named in `besides` take no part: a ceiling is no rival.
+        """
+        families = [family for family in self.families if family not in besides]
+        scored = {family: _mean(self.of(key, family)) for family in families if self.of(key, family)}
         scored = {family: value for family, value in scored.items() if not np.isnan(value)}
         if not scored:
             return []

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from satclip.downstream.contract import Array, Target
+from satclip.downstream.contract import Array, Target, check_taught
 from satclip.downstream.rivals.frozen import NOTHING, Frozen, checked
 from satclip.downstream.rivals.weights_file import drawing_from, seeded
 from satclip.location.encoder import LocationEncoder
@@ -70,8 +70,7 @@ class FromScratch:
         Raises:
             ValueError: there are no labels, or a place is none.
         """
-        if not len(train_target):
-            raise ValueError("from scratch needs labels, got none; give places with labels")
+        check_taught(self.name, train_target)
         encoder = seeded(partial(LocationEncoder.from_config, self.config), self.seed)
         train, test = checked(train_lonlat), checked(test_lonlat)
         if not learns(encoder):  # its encoding has no weights: once is enough

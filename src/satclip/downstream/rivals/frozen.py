@@ -1,8 +1,8 @@
 """A network with fixed weights as an encoder of the benchmark."""
 
 import hashlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,12 +15,26 @@ from satclip.sphere import check_lonlat
 Array = NDArray[np.float64]
 Vectors = NDArray[np.floating[Any]]
 
-NOTHING, GLOBE, BLOCKS_OUT, UNKNOWN = (
+NOTHING, GLOBE, BLOCKS_OUT, UNKNOWN, THE_IMAGE = (
     "nothing",
     "whole globe",
     "held-out blocks left out (inductive)",
     "unknown",
+    "the image of the tested place",
 )
+
+
+class Blocks(Protocol):
+    """Whole blocks that a pretraining left out."""
+
+    @property
+    def degrees(self) -> float:
+        """Side of a block."""
+        ...
+
+    def holds(self, lonlat: Array) -> NDArray[np.bool_]:
+        """Which places lie in them: degrees [N, 2] -> bool [N]."""
+        ...
 
 
 class Frozen:
@@ -35,6 +49,9 @@ class Frozen:
         degrees: the degree of each column, for spherical harmonics.
         fresh: seed -> the same architecture with fresh weights, where that is known.
         described: what the weights do not tell of the network (an L, a w0), for the fingerprint.
+        held_out: the blocks that the pretraining left out, where that is known.
+        recipe: of the pretraining, as the checkpoint has it; empty where it says nothing.
+        vision: loads the image tower that it was trained beside; None where the file has none of ours.
     """
 
     def __init__(
@@ -56,6 +73,9 @@ class Frozen:
             self.blocks = blocks
         if degrees is not None:
             self.degrees = degrees
+        self.held_out: Blocks | None = None
+        self.recipe: Mapping[str, Any] = {}
+        self.vision: Callable[[], nn.Module] | None = None
         self._fingerprint: str | None = None
 
     def first(self, dims: int) -> "Frozen":

@@ -2,21 +2,38 @@
 
 import json
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from satclip.checkpoint.sources import RELEASED, locate
 from satclip.checkpoint.stored import OurCheckpoint, read_checkpoint
-from satclip.downstream.rivals.frozen import BLOCKS_OUT, GLOBE, UNKNOWN, Frozen
-from satclip.downstream.rivals.weights_file import seeded
+from satclip.data.split.rule import in_held_out_block
+from satclip.downstream.contract import Array
+from satclip.downstream.rivals.frozen import BLOCKS_OUT, GLOBE, NOTHING, UNKNOWN, Frozen
 from satclip.location.encoder import LocationEncoder
 from satclip.location.hub import CONFIG
 
 IN_A_RUN = ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "best.ckpt", "last.ckpt")
-BLUE_MARBLE, S2_100K = "BlueMarbleDataModule", "torchgeo/s2-100k"
+# Where the class lies, and where it lay when checkpoints of version 4 and before were written.
+BLUE_MARBLE = tuple(f"satclip.data.{room}.BlueMarbleDataModule" for room in ("blue_marble_datamodule", "datamodule"))
+S2_100K = "torchgeo/s2-100k"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The blocks whose imagery a training left out: about `fraction` of all cells of `degrees`."""
+
+    fraction: float
+    degrees: float
+
+    def holds(self, lonlat: Array) -> NDArray[np.bool_]:
+        """Which places lie in them: degrees [N, 2] -> bool [N]."""
+        return in_held_out_block(torch.from_numpy(lonlat), self.fraction, self.degrees).numpy()
 
 
 def trained(source: str | Path, *, name: str | None = None) -> Frozen:
@@ -31,21 +48,35 @@ def trained(source: str | Path, *, name: str | None = None) -> Frozen:
     path = locate(_in_run_folder(source))
     stored = None if path.is_dir() else read_checkpoint(path)
     encoder = LocationEncoder.from_folder(path) if stored is None else stored.location_encoder()
-    known = GLOBE if str(source) in RELEASED else UNKNOWN
-    return placed(encoder, name or str(source), seen_by(stored.recipe) if isinstance(stored, OurCheckpoint) else known)
+    if isinstance(stored, OurCheckpoint):
+        row = placed(encoder, name or str(source), stored.recipe)
+        row.vision = lambda: stored.towers().vision
+        return row
+    row = placed(encoder, name or str(source))
+    row.seen = GLOBE if str(source) in RELEASED else UNKNOWN
+    return row
 
 
-def placed(encoder: LocationEncoder, name: str, seen: str) -> Frozen:
-    """A location encoder of ours in the benchmark's contract, its network in float32."""
-    config = encoder.config()
-    return Frozen(
+def placed(encoder: LocationEncoder, name: str, recipe: Mapping[str, Any] | None = None) -> Frozen:
+    """A location encoder of ours in the benchmark's contract, its network in float32.
+
+    Args:
+        encoder: trained, or not.
+        name: the row's.
+        recipe: of its training, as its checkpoint has it; None for an encoder that has seen nothing.
+    """
+    network = encoder.to(torch.float32)
+    row = Frozen(
         name,
-        seen,
-        encoder.to(torch.float32),
-        fresh=partial(_fresh, config),
-        blocks=encoder.nested or None,
-        described=json.dumps(config, sort_keys=True),
+        NOTHING if recipe is None else seen_by(recipe),
+        network,
+        fresh=network.untrained,
+        blocks=network.nested or None,
+        described=json.dumps(network.config(), sort_keys=True),
     )
+    if recipe is not None:
+        row.recipe, row.held_out = recipe, held_out_by(recipe)
+    return row
 
 
 def seen_by(recipe: Mapping[str, Any]) -> str:
@@ -54,14 +85,29 @@ def seen_by(recipe: Mapping[str, Any]) -> str:
     Whole blocks held out make it inductive. Without them it has seen the whole globe, where the patches are known to
     cover it: Blue Marble and S2-100K. Patches of somebody's own may lie anywhere: unknown.
     """
-    config = recipe.get("config")
-    dataset = config.get("dataset") if isinstance(config, Mapping) else None
-    if not isinstance(dataset, Mapping):
+    dataset = dataset_of(recipe)
+    if not dataset:
         return UNKNOWN
     if dataset.get("split") == "block":
         return BLOCKS_OUT
-    everywhere = str(dataset.get("_target_")).endswith(f".{BLUE_MARBLE}") or dataset.get("hub") == S2_100K
+    everywhere = dataset.get("_target_") in BLUE_MARBLE or dataset.get("hub") == S2_100K
     return GLOBE if dataset.get("split") == "random" and everywhere and not dataset.get("bounds") else UNKNOWN
+
+
+def held_out_by(recipe: Mapping[str, Any]) -> HeldOut | None:
+    """The blocks that a training left out, by the recipe in its checkpoint; None where it says of none."""
+    dataset = dataset_of(recipe)
+    fraction, degrees = dataset.get("val_fraction"), dataset.get("split_degrees")
+    if dataset.get("split") != "block" or not isinstance(fraction, int | float) or not isinstance(degrees, int | float):
+        return None
+    return HeldOut(float(fraction), float(degrees)) if 0 < fraction < 1 and 0 < degrees <= 180 else None
+
+
+def dataset_of(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The options of the data set that a training was given; empty where the recipe does not say."""
+    config = recipe.get("config")
+    dataset = config.get("dataset") if isinstance(config, Mapping) else None
+    return dataset if isinstance(dataset, Mapping) else {}
 
 
 def _in_run_folder(source: str | Path) -> str | Path:
@@ -75,7 +121,3 @@ def _in_run_folder(source: str | Path) -> str | Path:
     raise FileNotFoundError(
         f"{source} holds neither {IN_A_RUN[0]} (a run) nor {CONFIG} (save_pretrained); give a checkpoint inside it"
     )
-
-
-def _fresh(config: dict[str, Any], seed: int) -> LocationEncoder:
-    return seeded(partial(LocationEncoder.from_config, config), seed)

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
-from functools import partial
 from typing import Any
 
 from satclip.downstream.rivals import geoclip
 from satclip.downstream.rivals.frozen import NOTHING, Frozen
 from satclip.downstream.rivals.trained import placed
 from satclip.downstream.rivals.tuned import Tuned
-from satclip.downstream.rivals.weights_file import seeded
 from satclip.location.encoder import LocationEncoder
 
 SEEDS = (0, 1, 2)
@@ -18,8 +16,8 @@ OMEGAS = (1.0, 5.0, 30.0)
 MIN_RADII = (0.1, 1.0, 10.0)  # degrees / 2 pi: wavelengths of 0.6, 6 and 63 degrees at the finest scale
 
 
-def untrained(encoder: Frozen, seed: int = 0) -> Frozen:
-    """The architecture of `encoder` with fresh weights drawn from `seed`.
+def untrained(encoder: Frozen, seed: int = 0, name: str | None = None) -> Frozen:
+    """The architecture of `encoder` with fresh weights drawn from `seed`; by default named after it.
 
     Raises:
         ValueError: it is not known how `encoder` was initialised.
@@ -30,7 +28,7 @@ def untrained(encoder: Frozen, seed: int = 0) -> Frozen:
             "untrained: takes checkpoints of this project, the released models and geoclip"
         )
     return Frozen(
-        f"untrained {encoder.name}, seed {seed}",
+        f"{name or f'untrained {encoder.name}'}, seed {seed}",
         NOTHING,
         encoder.fresh(seed),
         latitude_first=encoder.latitude_first,
@@ -60,8 +58,7 @@ def _candidates(encoder: Frozen, seed: int) -> Iterator[Frozen]:
             yield Frozen(f"untrained, sigma {sigma}", NOTHING, network, latitude_first=encoder.latitude_first)
     elif isinstance(encoder.network, LocationEncoder):
         for label, config in variants(encoder.network.config()):
-            network = seeded(partial(LocationEncoder.from_config, config), seed)
-            yield placed(network, f"untrained{label}", NOTHING)
+            yield placed(LocationEncoder.from_config(config).untrained(seed), f"untrained{label}")
     else:
         yield untrained(encoder, seed)
 

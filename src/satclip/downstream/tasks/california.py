@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from satclip.downstream.contract import Labels
-from satclip.downstream.tasks.loading import DEFAULT_ROOT, Root, labelled, located
+from satclip.downstream.tasks.loading import FromFiles, labelled, located
 from satclip.downstream.tasks.origins import remedy
 from satclip.downstream.tasks.table import columns, numbers
 
@@ -15,23 +15,15 @@ CELLS = (0.25, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True)
-class CaliforniaHousing:
+class CaliforniaHousing(FromFiles):
     """Median house value of a census block group of 1990 in 100,000 US dollars: 20,640 places.
 
     Origin: StatLib, after the 1990 census (public); the file read here is Kaggle's camnugent/california-housing-prices
     as in ageron/handson-ml2 (Apache-2.0), `housing.csv`, columns longitude, latitude, median_house_value. Values are
     capped at 5.00001. Cite Pace and Barry 1997, "Sparse spatial autoregressions", Statistics and Probability Letters
     33. The cells that are held out are small: 0.25, 0.5, 1 and 2 degrees.
-
-    Args:
-        root: the folder, or folders, of the tasks.
-        max_rows: at most so many places, drawn by `seed`; None for all.
-        seed: of the draw.
     """
 
-    root: Root = DEFAULT_ROOT
-    max_rows: int | None = None
-    seed: int = 0
     name: ClassVar[str] = "california_housing"
 
     def load(self) -> Labels:

@@ -6,14 +6,14 @@ from typing import ClassVar
 
 from satclip.downstream.contract import Labels
 from satclip.downstream.labels import CLIMATES, climate_file, climate_zone_at
-from satclip.downstream.tasks.loading import DEFAULT_ROOT, Root, found
+from satclip.downstream.tasks.loading import FromFiles, found
 from satclip.downstream.tasks.sampled import DEFAULT_PLACES, packaged_map, sampled
 
 RASTER = "koppen/kmz_int_reshape.png"
 
 
 @dataclass(frozen=True)
-class ClimateZone:
+class ClimateZone(FromFiles):
     """The Köppen-Geiger zone, one of 31 classes, at places drawn evenly over the land without Antarctica.
 
     Origin: Rubel, Brugger, Haslinger and Auer 2017, "The climate of the European Alps: shift of very high resolution
@@ -26,9 +26,7 @@ class ClimateZone:
         seed: of their draw.
     """
 
-    root: Root = DEFAULT_ROOT
     max_rows: int | None = DEFAULT_PLACES
-    seed: int = 0
     name: ClassVar[str] = "climate_zone"
 
     def load(self) -> Labels:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from satclip.downstream.contract import Labels
-from satclip.downstream.tasks.loading import DEFAULT_ROOT, Root, found, labelled
+from satclip.downstream.tasks.loading import FromFiles, found, labelled
 from satclip.downstream.tasks.missing import TaskDataMissing
 from satclip.downstream.tasks.sampled import sampled
 from satclip.downstream.tasks.table import codes, columns, numbers
@@ -18,7 +18,7 @@ OCEAN = ("0", "0.0")
 
 
 @dataclass(frozen=True)
-class Country:
+class Country(FromFiles):
     """The country, as a class.
 
     Origin: SatCLIP's Drive folder 1tI2qo6iioRrv3P1OxSXwHKObpLCrinad, `lat_lon_country.csv`, columns lat, lon, country,
@@ -26,16 +26,8 @@ class Country:
     either: Natural Earth 1:110 million (public domain, naturalearthdata.com) as shipped in the PyPI package pyogrio, at
     `max_rows` places drawn evenly over the land (10,000 where that is None), 177 countries. The log says which it was.
     Cite Klemmer et al. 2023, arXiv 2311.17179, or Natural Earth.
-
-    Args:
-        root: the folder, or folders, of the tasks.
-        max_rows: at most so many places, drawn by `seed`; None for all.
-        seed: of the draw.
     """
 
-    root: Root = DEFAULT_ROOT
-    max_rows: int | None = None
-    seed: int = 0
     name: ClassVar[str] = "country"
 
     def load(self) -> Labels:

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from satclip.columns import candidates
-from satclip.downstream.contract import GLOBAL_CELLS, Labels
+from satclip.downstream.contract import Labels
+from satclip.downstream.evaluate.holdouts import cells_for
 from satclip.downstream.tasks.loading import labelled
 from satclip.downstream.tasks.missing import TaskDataMissing
 from satclip.downstream.tasks.table import MISSING, codes, columns, header, numbers
@@ -19,7 +20,6 @@ from satclip.sphere import check_lonlat
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 FEW = 20  # whole numbers with fewer values than this may be codes of classes
-GLOBAL_EXTENT = 90.0  # degrees; a smaller set gets smaller held-out cells
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class CsvTask:
             check_lonlat(torch.from_numpy(lonlat[np.isfinite(lonlat).all(1)]))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        target, classes = self._target(path, table[self.target])
+        target, classes = target_of(table[self.target], what=f"{path}, {self.target}", kind=self.kind)
         cells = tuple(self.cell_degrees) if self.cell_degrees is not None else cells_for(lonlat)
         return labelled(
             name,
@@ -98,36 +98,32 @@ class CsvTask:
             raise ValueError(f"{listing}: {why}; give lon and lat")
         return lons[0], lats[0]
 
-    def _target(
-        self, path: Path, values: list[str]
-    ) -> tuple[NDArray[np.float64] | NDArray[np.int64], tuple[str, ...] | None]:
-        if self.kind not in (None, "regression", "classification"):
-            raise ValueError(f"kind must be regression or classification, got {self.kind!r}")
-        numeric = self.kind == "regression" or (self.kind is None and _all_numbers(values))
-        if not numeric:
-            return codes(values)
-        target = numbers(values, what=f"{path}, {self.target}")
-        distinct = np.unique(target[np.isfinite(target)])
-        if self.kind is None and len(distinct) < FEW and (distinct == np.round(distinct)).all():
-            log.warning(
-                "%s: %s holds %d different whole numbers and is taken as a quantity; kind=classification takes them "
-                "as classes",
-                *(path, self.target, len(distinct)),
-            )
-        return target, None
 
+def target_of(
+    values: list[str], *, what: str, kind: Literal["regression", "classification"] | None = None
+) -> tuple[NDArray[np.float64] | NDArray[np.int64], tuple[str, ...] | None]:
+    """A column of text as numbers, NaN where missing, and None; or as codes, -1 where missing, and their classes.
 
-def cells_for(lonlat: Array) -> tuple[float, ...]:
-    """Sizes of held-out cells for the extent of places in degrees [N, 2]: the global ones, or smaller."""
-    finite = lonlat[np.isfinite(lonlat).all(1)]
-    if not len(finite):
-        return GLOBAL_CELLS
-    around = np.sort(finite[:, 0] % 360)
-    widest_gap = np.diff(around, append=around[0] + 360).max()  # so that the date line cuts nothing
-    extent = max(360 - widest_gap, np.ptp(finite[:, 1]))
-    if not 0 < extent < GLOBAL_EXTENT:
-        return GLOBAL_CELLS
-    return tuple(float(f"{extent / parts:.2g}") for parts in (40, 20, 10, 5))
+    Args:
+        values: of the column.
+        what: file and column, for messages.
+        kind: what it holds; by default numbers where every value is one.
+
+    Raises:
+        ValueError: `kind` is none of the two, or a value is no number where numbers are asked for.
+    """
+    if kind not in (None, "regression", "classification"):
+        raise ValueError(f"kind must be regression or classification, got {kind!r}")
+    if kind == "classification" or (kind is None and not _all_numbers(values)):
+        return codes(values)
+    target = numbers(values, what=what)
+    distinct = np.unique(target[np.isfinite(target)])
+    if kind is None and len(distinct) < FEW and (distinct == np.round(distinct)).all():
+        log.warning(
+            "%s holds %d different whole numbers and is taken as a quantity; kind=classification takes them as classes",
+            *(what, len(distinct)),
+        )
+    return target, None
 
 
 def _all_numbers(values: list[str]) -> bool:

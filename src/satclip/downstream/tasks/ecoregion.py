@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from satclip.downstream.contract import Labels
-from satclip.downstream.tasks.loading import DEFAULT_ROOT, Root, found, labelled, located
+from satclip.downstream.tasks.loading import FromFiles, found, labelled, located
 from satclip.downstream.tasks.origins import remedy
 from satclip.downstream.tasks.table import codes, columns, numbers
 
@@ -18,7 +18,7 @@ OCEAN = ("-1", "-1.0")
 
 
 @dataclass(frozen=True)
-class Ecoregion:
+class Ecoregion(FromFiles):
     """The ecoregion, one of some 800 classes: 32,798 places on land.
 
     Origin: Ecoregions 2017 (Dinerstein et al. 2017, "An ecoregion-based approach to protecting half the terrestrial
@@ -26,16 +26,8 @@ class Ecoregion:
     1tI2qo6iioRrv3P1OxSXwHKObpLCrinad, `lat_lon_ecoregion.csv`, columns lat, lon, ecoregion_class_index,
     biome_class_index, where -1 is the ocean and is left out. Or RANGE's `ecoregion_train.csv` and `ecoregion_val.csv`,
     columns X (longitude), Y (latitude), BIOME_NAME, ECO_NAME, which are put together.
-
-    Args:
-        root: the folder, or folders, of the tasks; both tasks lie in `ecoregion/`.
-        max_rows: at most so many places, drawn by `seed`; None for all.
-        seed: of the draw.
     """
 
-    root: Root = DEFAULT_ROOT
-    max_rows: int | None = None
-    seed: int = 0
     name: ClassVar[str] = "ecoregion"
     index: ClassVar[str] = "ecoregion_class_index"
     label: ClassVar[str] = "ECO_NAME"

@@ -9,7 +9,7 @@ import numpy as np
 
 from satclip.downstream.contract import Labels
 from satclip.downstream.labels import elevation_at, elevation_file
-from satclip.downstream.tasks.loading import DEFAULT_ROOT, Root, found, labelled
+from satclip.downstream.tasks.loading import FromFiles, found, labelled
 from satclip.downstream.tasks.sampled import packaged_map, sampled
 from satclip.downstream.tasks.table import columns, numbers
 
@@ -23,7 +23,7 @@ RASTER = "altitude/Altitude.h5"
 
 
 @dataclass(frozen=True)
-class Elevation:
+class Elevation(FromFiles):
     """Metres above the sea.
 
     Origin: MOSAIKS (Code Ocean capsule 6456296), in SatCLIP's Drive folder 1tI2qo6iioRrv3P1OxSXwHKObpLCrinad as
@@ -33,16 +33,8 @@ class Elevation:
     tiles, steps of 28 m) at `max_rows` places drawn evenly over the land, 10,000 where that is None. The log says which
     it was: scores on different ones do not compare. Cite Rolf et al. 2021, "A generalizable and accessible approach to
     machine learning with global satellite imagery", Nature Communications 12, 4392.
-
-    Args:
-        root: the folder, or folders, of the tasks.
-        max_rows: at most so many places, drawn by `seed`; None for all.
-        seed: of the draw.
     """
 
-    root: Root = DEFAULT_ROOT
-    max_rows: int | None = None
-    seed: int = 0
     name: ClassVar[str] = "elevation"
 
     def load(self) -> Labels:

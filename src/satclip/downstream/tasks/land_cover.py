@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from satclip.downstream.contract import Labels
 from satclip.downstream.labels import COVERS, cover_file, land_cover_at
-from satclip.downstream.tasks.loading import DEFAULT_ROOT, Root, found
+from satclip.downstream.tasks.loading import FromFiles, found
 from satclip.downstream.tasks.sampled import DEFAULT_PLACES, packaged_map, sampled
 
 RASTER = "landcover_igbp/MCD12C1.A2019001.006.2020220162300.tif"
@@ -17,7 +17,7 @@ WATER = COVERS.index("water")
 
 
 @dataclass(frozen=True)
-class LandCover:
+class LandCover(FromFiles):
     """The prevailing land cover of 2019, one of 16 classes, at places drawn evenly over the land without Antarctica.
 
     Water is left out: in this map it is the ocean. Origin: MODIS MCD12C1 v006, majority class in the IGBP legend,
@@ -30,9 +30,7 @@ class LandCover:
         seed: of their draw.
     """
 
-    root: Root = DEFAULT_ROOT
     max_rows: int | None = DEFAULT_PLACES
-    seed: int = 0
     name: ClassVar[str] = "land_cover"
 
     def load(self) -> Labels:

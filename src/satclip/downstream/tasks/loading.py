@@ -2,18 +2,34 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from satclip.downstream.contract import GLOBAL_CELLS, Labels
+from satclip.downstream.contract import GLOBAL_CELLS, Labels, Target
 from satclip.downstream.tasks.missing import TaskDataMissing
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 Root = str | Path | Sequence[str | Path] | None
 DEFAULT_ROOT = "data/tasks"
+
+
+@dataclass(frozen=True)
+class FromFiles:
+    """What every task that is read from files is asked.
+
+    Args:
+        root: the folder, or folders, of the tasks.
+        max_rows: at most so many places, drawn by `seed`; None for all.
+        seed: of the draw.
+    """
+
+    root: Root = DEFAULT_ROOT
+    max_rows: int | None = None
+    seed: int = 0
 
 
 def found(root: Root, *files: str) -> Path | None:
@@ -41,7 +57,7 @@ def located(task: str, root: Root, *files: str, remedy: str) -> Path:
 def labelled(
     name: str,
     lonlat: Array,
-    target: NDArray[np.float64] | NDArray[np.int64],
+    target: Target,
     *,
     source: str,
     classes: tuple[str, ...] | None = None,

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from satclip.downstream.contract import Labels
-from satclip.downstream.tasks.loading import DEFAULT_ROOT, Root, labelled, located
+from satclip.downstream.tasks.loading import FromFiles, labelled, located
 from satclip.downstream.tasks.origins import remedy
 from satclip.downstream.tasks.table import columns, numbers
 
@@ -21,7 +21,7 @@ FILES = {
 
 
 @dataclass(frozen=True)
-class Population:
+class Population(FromFiles):
     """log(1 + people per square kilometre).
 
     Origin: MOSAIKS (Code Ocean capsule 6456296), in SatCLIP's Drive folder 1tI2qo6iioRrv3P1OxSXwHKObpLCrinad as
@@ -29,16 +29,8 @@ class Population:
     TorchSpatial (MIT) evaluated on, `mosaiks_population.csv.gz`, columns lon, lat, label; RANGE's `population.csv`,
     columns lon, lat, population, of which log(1 + p) is taken. The log says which it was. Cite Rolf et al. 2021, Nature
     Communications 12, 4392 (MOSAIKS), after the Gridded Population of the World (CIESIN).
-
-    Args:
-        root: the folder, or folders, of the tasks.
-        max_rows: at most so many places, drawn by `seed`; None for all.
-        seed: of the draw.
     """
 
-    root: Root = DEFAULT_ROOT
-    max_rows: int | None = None
-    seed: int = 0
     name: ClassVar[str] = "population"
 
     def load(self) -> Labels:

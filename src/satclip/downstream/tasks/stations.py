@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from satclip.downstream.contract import Labels
-from satclip.downstream.tasks.loading import DEFAULT_ROOT, Root, labelled, located
+from satclip.downstream.tasks.loading import FromFiles, labelled, located
 from satclip.downstream.tasks.origins import remedy
 from satclip.downstream.tasks.table import columns, numbers
 
@@ -14,23 +14,15 @@ FILE = "stationDataAll.csv"
 
 
 @dataclass(frozen=True)
-class AirTemperature:
+class AirTemperature(FromFiles):
     """Mean air temperature of a station, degrees Celsius: 3,076 places over all continents.
 
     Origin: figshare ndownloader file 12609182, `stationDataAll.csv`, columns Lon, Lat (degrees), meanT (degrees C);
     the same file lies in microsoft/satclip under MIT, the figshare page has the data's own licence. Cite Hooker,
     Duveiller and Cescatti 2018, "A global dataset of air temperature derived from satellite remote sensing and weather
     stations", Scientific Data 5, 180246.
-
-    Args:
-        root: the folder, or folders, of the tasks; the file lies in it or in `air_temperature/`.
-        max_rows: at most so many places, drawn by `seed`; None for all.
-        seed: of the draw.
     """
 
-    root: Root = DEFAULT_ROOT
-    max_rows: int | None = None
-    seed: int = 0
     name: ClassVar[str] = "air_temperature"
     column: ClassVar[str] = "meanT"
     unit: ClassVar[str] = "°C"

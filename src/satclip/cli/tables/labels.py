@@ -1,0 +1,78 @@
+"""A table of places with a column to predict, from every kind of file that `satclip embed` reads."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+import numpy as np
+import pyarrow as pa
+import torch
+
+from satclip.cli.tables import open_places
+from satclip.cli.tables.columns import listed
+from satclip.cli.tables.places import Places
+from satclip.cli.tables.survey import survey
+from satclip.downstream.contract import Labels
+from satclip.downstream.evaluate.holdouts import cells_for
+from satclip.downstream.tasks.csv_task import target_of
+from satclip.downstream.tasks.loading import labelled
+from satclip.sphere import bad_lonlat
+
+Kind = Literal["regression", "classification"] | None
+
+
+def read_labels(
+    path: Path,
+    target: str,
+    *,
+    lon: str | None = None,
+    lat: str | None = None,
+    crs: str | None = None,
+    layer: str | None = None,
+    kind: Kind = None,
+) -> tuple[Labels, int]:
+    """The places that have a value in the column `target`, and how many rows have no place or no value.
+
+    Args:
+        path: of the table.
+        target: the column to predict.
+        lon, lat, crs, layer: as `open_places` takes them.
+        kind: what the column holds; by default numbers are a regression, all else classes.
+
+    Raises:
+        click.ClickException: the table cannot be read, or a row holds coordinates that are none.
+        ValueError: the column cannot be predicted from, or no row has a place and a value.
+    """
+    table = open_places(path, lon=lon, lat=lat, crs=crs, layer=layer)
+    names = [name for name in table.schema.names if name != table.geometry]
+    if target not in names:
+        raise click.ClickException(f"{path} has the columns {listed(names)}, and none called {target}: give --target")
+    column = table.schema.field(target).type
+    if pa.types.is_nested(column) or pa.types.is_binary(column) or pa.types.is_large_binary(column):
+        raise click.ClickException(f"{path.name}: column {target} holds {column}, neither numbers nor classes")
+    seen = survey(table)
+    lonlat, values = _columns(table, target)
+    wrong = bad_lonlat(torch.from_numpy(lonlat)).numpy() & np.isfinite(lonlat).all(1)
+    if wrong.any():
+        row = int(wrong.argmax())
+        where = ", ".join(f"{number:g}" for number in lonlat[row])
+        remedy = seen.remedy if seen.swapped or seen.projected else "mend these rows, or take them out"
+        raise click.ClickException(
+            f"{path.name}: {int(wrong.sum())} of {len(lonlat)} rows are not (longitude, latitude) in degrees, "
+            f"the first row {row + 1}: ({where}); {remedy}"
+        )
+    numbers, classes = target_of(values, what=f"{path}, {target}", kind=kind)
+    name = f"{path.name.split('.')[0]}_{target}"
+    labels = labelled(name, lonlat, numbers, source=str(path), classes=classes, cells=cells_for(lonlat))
+    return labels, len(values) - len(labels.target)
+
+
+def _columns(table: Places, target: str) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float64]], list[str]]:
+    """Coordinates [N, 2], and the column as text, as CSV would have it; nothing where a value is missing."""
+    places, values = [np.empty((0, 2))], list[str]()
+    for rows, lonlat in table.pieces():
+        places.append(lonlat)
+        column = rows.column(target)
+        known = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        values += ["" if value is None else str(value).strip() for value in known.to_pylist()]
+    return np.concatenate(places), values
