@@ -22,6 +22,7 @@ from satclip.location.skip import Skip
 from satclip.sphere import check_lonlat
 
 NEEDED = "a description needs embedding_dim, encoding and network, as LocationEncoder.config() gives them"
+SKIP_OPTIONS = ("skip_degrees", "skip_scale", "skip_damping", "skip_zonal")
 COMPUTED = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
@@ -34,7 +35,9 @@ class LocationEncoder(PretrainedMixin):
 
     With `skip_degrees` = K the harmonics of degrees 1 to K - 1 go past the network into the last K^2 - 1 numbers of the
     embedding, with a standard deviation of `skip_scale` over the sphere (numbers of fresh sine networks have about 1).
-    Where in the world a place lies can then be read by a few labels, however the training has folded the rest.
+    Where in the world a place lies can then be read by a few labels, however the training has folded the rest. With
+    `skip_damping` = b above 0 their deviation falls with the degree l as (1 + l)^-b, and `skip_zonal` multiplies that
+    of the harmonics of latitude alone (see `Skip`).
 
     Raises:
         ValueError: `skip_degrees` without harmonics, beyond their degrees, or leaving the network no dimension.
@@ -54,10 +57,12 @@ class LocationEncoder(PretrainedMixin):
         *,
         skip_degrees: int = 0,
         skip_scale: float = 1.0,
+        skip_damping: float = 0.0,
+        skip_zonal: float = 1.0,
     ) -> None:
         super().__init__()
         self.encoding = encoding
-        self.skip = Skip(skip_degrees, skip_scale)
+        self.skip = Skip(skip_degrees, skip_scale, skip_damping, skip_zonal)
         self.skip.check(encoding, embedding_dim)
         self.network = network(in_dim=encoding.dim, out_dim=embedding_dim - self.skip.dim)
         self.embedding_dim = embedding_dim
@@ -112,6 +117,11 @@ class LocationEncoder(PretrainedMixin):
         """Where the weights lie."""
         weight = self.network.first.weight
         return weight.device if isinstance(weight, Tensor) else torch.device("cpu")  # quantised ones have no other
+
+    @property
+    def learned_dim(self) -> int:
+        """The first numbers of the embedding, which the network gives; those behind them pass by it."""
+        return self.embedding_dim - self.skip.dim
 
     @property
     def dtype(self) -> torch.dtype:
@@ -190,7 +200,7 @@ class LocationEncoder(PretrainedMixin):
         dim = config.get("embedding_dim")
         if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
             raise ValueError(f"embedding_dim must be a whole number above 0, got {dim!r}; {NEEDED}")
-        skip = {name: config[name] for name in ("skip_degrees", "skip_scale") if name in config}
+        skip = {name: config[name] for name in config if name in SKIP_OPTIONS}
         try:
             return cls(encoding_class(**encoding), partial(network_class, **network), dim, **skip)
         except TypeError as error:  # an option of another name or type, which the constructors take as it comes

@@ -24,6 +24,7 @@ def register() -> None:
     degrees.register()
     composing.register()
     OmegaConf.register_new_resolver("channels", len, replace=True)
+    OmegaConf.register_new_resolver("beside_skip", _beside_skip, replace=True)
     OmegaConf.register_new_resolver("started", launch_environment.started, replace=True, use_cache=True)
 
 
@@ -54,3 +55,8 @@ def compose(config_folder: Path, overrides: Sequence[str]) -> DictConfig:
     register()
     with hydra.initialize_config_dir(str(config_folder.resolve()), version_base="1.3"):
         return hydra.compose("train", overrides=["output_dir=outputs", *overrides])
+
+
+def _beside_skip(embedding_dim: int, skip_degrees: int) -> int:
+    """Numbers of the embedding that the network gives (see `satclip.location.skip`)."""
+    return embedding_dim - max(0, skip_degrees**2 - 1)

@@ -116,6 +116,14 @@ def test_encoders_of_one_architecture_share_their_untrained_row(model: Path, tmp
     assert set(made.untrained.values()) == {"untrained model"}
 
 
+def test_encoders_that_differ_in_their_seed_alone_are_one_subject(model: Path, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        shutil.copytree(model, tmp_path / f"ours, seed {seed}")
+    made = rows([str(tmp_path / f"ours, seed {seed}") for seed in (0, 1)])
+    assert made.subjects == ("ours",)
+    assert set(made.untrained) == {"ours"}
+
+
 def test_paths_are_called_by_what_tells_them_apart(tmp_path: Path) -> None:
     paths = [tmp_path / "a" / "run", tmp_path / "b" / "run", tmp_path / "c" / "checkpoints" / "best.ckpt"]
     for path in paths:

@@ -25,7 +25,7 @@ class Rows:
 
     Attributes:
         rows: all of them, each with a name of its own.
-        subjects: names of what was asked about.
+        subjects: families of what was asked about: encoders whose names differ in ", seed N" alone are one.
         untrained: by subject, the family of the same architecture with fresh weights.
         missing: rivals that are not at hand, in a line each.
     """
@@ -58,7 +58,7 @@ def rows(sources: Sequence[str], rivals: Sequence[str] = (DEFAULT,), *, quick: b
     found: dict[str, Encoder] = {row.name: row for row in opened}
     if len(found) < len(opened):
         raise ValueError(f"the same encoder is given twice: {', '.join(sources)}; leave one out")
-    subjects, fresh, missing = tuple(found), {}, list[str]()
+    subjects, fresh, missing = tuple(dict.fromkeys(map(family_of, found))), {}, list[str]()
     named = [name for name in rivals if name not in (DEFAULT, EVERY, NONE)]
     if NONE not in rivals:
         fresh = _untrained(opened, found)
@@ -115,5 +115,5 @@ def _untrained(opened: Sequence[Row], found: dict[str, Encoder]) -> dict[str, st
             fresh = [untrained(row, seed) for seed in SEEDS]
             found.update({each.name: each for each in fresh})
             known[row.described] = family_of(fresh[0].name)
-        families[row.name] = known[row.described]
+        families[family_of(row.name)] = known[row.described]
     return families

@@ -16,7 +16,7 @@ from satclip.location.encoder import LocationEncoder
 from satclip.location.hub import CONFIG
 
 IN_A_RUN = ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "best.ckpt", "last.ckpt")
-BLUE_MARBLE, S2_100K = "satclip.data.datamodule.BlueMarbleDataModule", "torchgeo/s2-100k"
+BLUE_MARBLE, S2_100K = "BlueMarbleDataModule", "torchgeo/s2-100k"
 
 
 def trained(source: str | Path, *, name: str | None = None) -> Frozen:
@@ -59,8 +59,10 @@ def seen_by(recipe: Mapping[str, Any]) -> str:
         return UNKNOWN
     if dataset.get("split") == "block":
         return BLOCKS_OUT
-    everywhere = dataset.get("_target_") == BLUE_MARBLE or dataset.get("hub") == S2_100K
-    return GLOBE if dataset.get("split") == "random" and everywhere and not dataset.get("bounds") else UNKNOWN
+    module = str(dataset.get("_target_")).rpartition(".")[2]  # which has moved from file to file
+    everywhere = module == BLUE_MARBLE or dataset.get("hub") == S2_100K
+    seen = dataset.get("split") in ("random", "all") and everywhere and not dataset.get("bounds")
+    return GLOBE if seen else UNKNOWN
 
 
 def _in_run_folder(source: str | Path) -> str | Path:
