@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from satclip.data.datamodule import S2DataModule
+from satclip.data.geotiff.bands import RGB
 from satclip.data.prepare.blue_marble import write_blue_marble
 from satclip.data.prepare.blue_marble_patches import Recipe
 
 # Where the defaults of the main job's data differ from those of Sentinel-2's.
 DEFAULTS: dict[str, Any] = {
+    "bands": RGB,  # of one scale
+    "file_bands": RGB,
     "scale": 255.0,
     "image_size": 32,
     "num_workers": 0,
@@ -47,7 +50,7 @@ class BlueMarbleDataModule(S2DataModule):
         **options: Any,
     ) -> None:
         self.recipe = Recipe(places, patch_size, kilometres_per_pixel, scales=tuple(scales))
-        settings = {"bands": self.recipe.bands, "file_bands": self.recipe.bands, **DEFAULTS, **options}
+        settings = {**DEFAULTS, "bands": self.recipe.bands, "file_bands": self.recipe.bands, **options}
         super().__init__(root, **settings)
         if (crop := settings["image_size"]) > patch_size:
             raise ValueError(
