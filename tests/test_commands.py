@@ -37,7 +37,7 @@ def test_a_degree_that_is_none_stops_at_once(project: Path, tmp_path: Path) -> N
 def test_what_cannot_be_is_said_in_one_line_and_leaves_nothing(
     given: str, said: str, project: Path, tmp_path: Path
 ) -> None:
-    done = train(project, "experiment=blue_marble", given, folder=tmp_path)
+    done = train(project, "experiment=blue_marble_one_hot", given, folder=tmp_path)
     assert done.returncode == 1
     assert done.stdout + done.stderr == (done.stderr.splitlines() or [""])[0] + "\n"
     assert done.stderr.startswith("error: ")
@@ -52,7 +52,7 @@ def test_a_job_of_a_sweep_that_cannot_be_stops_it_before_the_first(
     (tmp_path / "my" / "experiment").mkdir(parents=True)
     params = "hydra:\n  sweeper:\n    params:\n      legendre_polys: 5,101\n" if at_fault == "params" else ""
     (tmp_path / "my" / "experiment" / "sweep.yaml").write_text(
-        f"# @package _global_\ndefaults:\n  - blue_marble\n  - _self_\n{params}"
+        f"# @package _global_\ndefaults:\n  - blue_marble_one_hot\n  - _self_\n{params}"
     )
     values = [] if at_fault == "params" else ["dataset.split=block,null"]
     done = train(project, "-m", "--config-dir", str(tmp_path / "my"), "experiment=sweep", *values, folder=tmp_path)
@@ -94,7 +94,7 @@ def test_a_folder_that_holds_a_run_is_left_as_it_is(project: Path, tmp_path: Pat
     before = tmp_path / "run" / "checkpoints" / "last.ckpt"
     before.parent.mkdir(parents=True)
     before.write_text("a run of yesterday")
-    said = complaint(project, tmp_path, "experiment=blue_marble")
+    said = complaint(project, tmp_path, "experiment=blue_marble_one_hot")
     assert f"there is a run in this folder already ({before})" in said
     assert all(way in said for way in ("ckpt_path=auto", "hydra.run.dir=FOLDER", f"remove {tmp_path}/run"))
     assert [path for path in (tmp_path / "run").rglob("*") if path.is_file()] == [before]
@@ -117,7 +117,7 @@ def test_an_encoding_without_degrees_says_so(project: Path, tmp_path: Path) -> N
 
 def test_a_multirun_gives_each_job_a_folder_of_its_own(project: Path, tmp_path: Path, imagery: Path) -> None:
     done = train(
-        project, "-m", "experiment=blue_marble", "trainer=smoke", "legendre_polys=10,20", "vision=tiny",
+        project, "-m", "experiment=blue_marble_one_hot", "trainer=smoke", "legendre_polys=10,20", "vision=tiny",
         f"dataset.root={imagery}", "dataset.places=400", "dataset.patch_size=20", "dataset.kilometres_per_pixel=20.0",
         "dataset.image_size=16", "dataset.batch_size=64", "report=null", f"hydra.sweep.dir={tmp_path}/sweep",
         folder=tmp_path,
@@ -154,7 +154,7 @@ def test_a_sweeper_gets_one_number_of_the_best_epoch(project: Path, tmp_path: Pa
         f"runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )
     options = [
-        "-m", "experiment=blue_marble", "epochs=2", f"dataset.root={imagery}", "dataset.places=400",
+        "-m", "experiment=blue_marble_one_hot", "epochs=2", f"dataset.root={imagery}", "dataset.places=400",
         "dataset.patch_size=20", "dataset.kilometres_per_pixel=20.0", "dataset.image_size=16", "dataset.batch_size=64",
         "report=null", f"hydra.sweep.dir={tmp_path}/sweep", "optimized_metric=best/val/loss,best/typo",
     ]  # fmt: skip

@@ -83,7 +83,7 @@ def test_tte_s_encoder_composes_in_its_published_size() -> None:
 
 @pytest.mark.parametrize("degree", [1, 7, 10, 25, 40, 99, 100])
 def test_any_degree_is_an_option(degree: int) -> None:
-    config = compose("experiment=blue_marble", f"legendre_polys={degree}")
+    config = compose("experiment=blue_marble_one_hot", f"legendre_polys={degree}")
     assert instantiate(config.le_type).dim == degree**2
 
 
@@ -91,7 +91,8 @@ def test_any_degree_is_an_option(degree: int) -> None:
 def test_a_degree_in_a_file_of_ones_own_needs_no_quotes(written: str, tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text(
-        f"# @package _global_\ndefaults:\n  - blue_marble\n  - override /legendre_polys: {written}\n  - _self_\n"
+        "# @package _global_\ndefaults:\n  - blue_marble_one_hot\n"
+        f"  - override /legendre_polys: {written}\n  - _self_\n"
     )
     overrides = [f"hydra.searchpath=[file://{tmp_path}]", "experiment=mine"]
     if written == "101":

@@ -19,9 +19,9 @@ def begun(folder: Path, *overrides: str) -> Path:
 
 
 def test_it_goes_on_with_the_options_of_the_run_where_the_folder_lies_now(tmp_path: Path, project: Path) -> None:
-    folder = begun(tmp_path / "moved", "experiment=blue_marble", "epochs=3", "ckpt_path=elsewhere.ckpt")
+    folder = begun(tmp_path / "moved", "experiment=blue_marble_one_hot", "epochs=3", "ckpt_path=elsewhere.ckpt")
     arguments, begun_in = command_of(folder, ["epochs=5"])
-    resumed = ["experiment=blue_marble", "epochs=5", f"hydra.run.dir={folder}", "ckpt_path=auto"]
+    resumed = ["experiment=blue_marble_one_hot", "epochs=5", f"hydra.run.dir={folder}", "ckpt_path=auto"]
     assert arguments == [str(project / "train.py"), *resumed]
     assert begun_in == tmp_path
 

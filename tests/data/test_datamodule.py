@@ -265,7 +265,7 @@ def test_coordinates_that_are_no_places_are_refused(make_shards: MakeShards, tmp
 @pytest.mark.parametrize(
     ("option", "complaint"),
     [
-        ({"split": "blocks"}, "dataset.split is one of block, random, stored, got 'blocks'"),
+        ({"split": "blocks"}, "dataset.split is one of block, random, stored, all, got 'blocks'"),
         ({"batch_size": 0}, "dataset.batch_size must be 1 at least, got 0"),
         ({"image_size": 0}, "dataset.image_size must be 2 at least"),
         ({"num_workers": -1}, "dataset.num_workers must be 0 at least"),

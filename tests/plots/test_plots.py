@@ -1,5 +1,6 @@
 """Pictures: the projection against PROJ, the components against NumPy, the map pixel by pixel."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from satclip.location.encoder import LocationEncoder
+from satclip.location.encodings import SphericalHarmonics
+from satclip.location.networks import Siren
 from satclip.plots import globe_picture, principal_components, similarity_map
 from satclip.plots.colours import CORNERS, equalise, natural_colours
 from satclip.plots.projection import HALF_HEIGHT, HALF_WIDTH, project, unproject
@@ -152,3 +156,11 @@ def test_the_similarity_map_is_darkest_where_it_was_asked(tmp_path: Path) -> Non
     assert brightness[0] < brightness[1] < brightness[2]
     with pytest.raises(ValueError, match="swap"):
         similarity_map(Direction(), 48.85, 123.0, tmp_path / "bad.png")
+
+
+def test_the_globe_shows_what_a_network_gives_and_not_where_a_continent_lies(tmp_path: Path) -> None:
+    encoder = LocationEncoder(SphericalHarmonics(6), partial(Siren, hidden_dim=16), 30, skip_degrees=3, skip_scale=9.0)
+    loud = globe_picture(encoder, tmp_path / "loud.png", degrees=4.0)
+    quiet_encoder = LocationEncoder.from_config({**encoder.config(), "skip_scale": 0.1})
+    quiet_encoder.load_state_dict(encoder.state_dict())
+    assert loud.read_bytes() == globe_picture(quiet_encoder, tmp_path / "quiet.png", degrees=4.0).read_bytes()

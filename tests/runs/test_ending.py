@@ -24,7 +24,7 @@ REPORT = ["report.probe_places=300", "report.degrees=10.0"]
 def train(imagery: Path, output: Path, *overrides: str) -> dict[str, float]:
     """One small run, whose learning rate is so high that its first epochs are its best."""
     small = [
-        "experiment=blue_marble", f"dataset.root={imagery}", "dataset.places=400", "dataset.patch_size=20",
+        "experiment=blue_marble_one_hot", f"dataset.root={imagery}", "dataset.places=400", "dataset.patch_size=20",
         "dataset.kilometres_per_pixel=20.0", "dataset.image_size=16", "dataset.batch_size=64", "vision.width=4",
         "pe_type.hidden_dim=16", "embedding_dim=8", "legendre_polys=5", "optimizer.lr=0.05", "scheduler=constant",
         "logger=csv", "~callbacks.progress", "trainer.log_every_n_steps=1",

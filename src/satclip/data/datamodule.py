@@ -44,7 +44,8 @@ class S2DataModule(L.LightningDataModule):
         image_size: pixels of the crop.
         batch_size: samples of a batch over all processes together, so that a run is the same on 1 or 8 devices.
         num_workers: processes that decode, per device.
-        split: "block" holds out whole cells of `split_degrees`, "random" single patches.
+        split: "block" holds out whole cells of `split_degrees`, "random" single patches; "all" none: it trains on
+            everything, and validates on a sample of that.
         val_fraction: about how much is held out.
         split_degrees: side of a cell.
         split_buffer_km: training patches whose squares of that side meet validation ones are dropped (see `Split`).

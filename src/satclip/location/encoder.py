@@ -21,6 +21,7 @@ from satclip.location.places import block_rows, check_tensor, no_place
 from satclip.location.skip import Skip
 from satclip.sphere import check_lonlat
 
+SKIP_OPTIONS = ("skip_degrees", "skip_scale", "skip_damping", "skip_zonal")
 COMPUTED = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
@@ -33,7 +34,9 @@ class LocationEncoder(PretrainedMixin):
 
     With `skip_degrees` = K the harmonics of degrees 1 to K - 1 go past the network into the last K^2 - 1 numbers of the
     embedding, with a standard deviation of `skip_scale` over the sphere (numbers of fresh sine networks have about 1).
-    Where in the world a place lies can then be read by a few labels, however the training has folded the rest.
+    Where in the world a place lies can then be read by a few labels, however the training has folded the rest. With
+    `skip_damping` = b above 0 their deviation falls with the degree l as (1 + l)^-b, and `skip_zonal` multiplies that
+    of the harmonics of latitude alone (see `Skip`).
 
     Raises:
         ValueError: `skip_degrees` without harmonics, beyond their degrees, or leaving the network no dimension; a
@@ -54,10 +57,12 @@ class LocationEncoder(PretrainedMixin):
         *,
         skip_degrees: int = 0,
         skip_scale: float = 1.0,
+        skip_damping: float = 0.0,
+        skip_zonal: float = 1.0,
     ) -> None:
         super().__init__()
         self.encoding = encoding
-        self.skip = Skip(skip_degrees, skip_scale)
+        self.skip = Skip(skip_degrees, skip_scale, skip_damping, skip_zonal)
         self.skip.check(encoding, embedding_dim)
         self.network = network(in_dim=encoding.dim, out_dim=embedding_dim - self.skip.dim)
         if isinstance(self.network, BandedSiren) and not isinstance(encoding, SphericalHarmonics):
@@ -144,6 +149,11 @@ class LocationEncoder(PretrainedMixin):
         return weight.device if isinstance(weight, Tensor) else torch.device("cpu")  # quantised ones have no other
 
     @property
+    def learned_dim(self) -> int:
+        """The first numbers of the embedding, which the network gives; those behind them pass by it."""
+        return self.embedding_dim - self.skip.dim
+
+    @property
     def dtype(self) -> torch.dtype:
         """Of the weights, and so of the embeddings.
 
@@ -221,7 +231,7 @@ class LocationEncoder(PretrainedMixin):
         dim = config.get("embedding_dim")
         if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
             raise ValueError(f"embedding_dim must be a whole number above 0, got {dim!r}; {NEEDED}")
-        skip = {name: config[name] for name in ("skip_degrees", "skip_scale") if name in config}
+        skip = {name: config[name] for name in config if name in SKIP_OPTIONS}
         try:
             encoder = cls(encoding_class(**encoding), partial(network_class, **network), dim, **skip)
         except TypeError as error:  # an option of another name or type, which the constructors take as it comes

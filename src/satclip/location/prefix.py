@@ -1,7 +1,5 @@
 """The first numbers of an embedding as an embedding of their own: for encoders trained on nested prefixes."""
 
-from dataclasses import dataclass
-
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -9,11 +7,12 @@ from satclip.location.encoder import LocationEncoder
 from satclip.location.skip import Skip
 
 
-@dataclass(frozen=True)
 class Prefix(Skip):
-    """As `Skip`, and of what that gives the first `dims` numbers, brought to length 1."""
+    """As another `Skip`, and of what that gives the first `dims` numbers, brought to length 1."""
 
-    dims: int = 1
+    def __init__(self, whole: Skip, dims: int) -> None:
+        super().__init__(whole.degrees, whole.scale, whole.damping, whole.zonal)
+        self.dims = dims
 
     def beside(self, embedding: Tensor, features: Tensor) -> Tensor:
         """The prefix: [..., D - dim], [..., dim] -> [..., dims]."""
@@ -39,6 +38,6 @@ def shorten(encoder: LocationEncoder, dims: int) -> LocationEncoder:
     """
     if not 1 <= dims <= encoder.embedding_dim:
         raise ValueError(f"the embedding has {encoder.embedding_dim} numbers, got dims={dims}; give 1 to as many")
-    encoder.skip = Prefix(encoder.skip.degrees, encoder.skip.scale, dims)
+    encoder.skip = Prefix(encoder.skip, dims).to(encoder.skip.mix.device)
     encoder.embedding_dim = dims
     return encoder

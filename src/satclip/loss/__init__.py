@@ -2,6 +2,7 @@
 
 from satclip.loss.clip import ClipLoss
 from satclip.loss.combined import CombinedLoss
+from satclip.loss.match import MatchLoss
 from satclip.loss.nested import NestedLoss
 from satclip.loss.pairs import MAX_LOGIT_SCALE
 from satclip.loss.regression import RegressionLoss
@@ -15,6 +16,7 @@ __all__ = [
     "AuxiliaryLoss",
     "ClipLoss",
     "CombinedLoss",
+    "MatchLoss",
     "NestedLoss",
     "RegressionLoss",
     "SigLipLoss",

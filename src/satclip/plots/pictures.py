@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from torch import nn
+from torch import Tensor, nn
 
 from satclip.embedding import embed
 from satclip.geography.land_grid import land_grid
@@ -21,6 +21,9 @@ from satclip.sphere import check_lonlat
 
 def globe_picture(encoder: nn.Module, path: Path | str, *, degrees: float = 0.5, region: Region | None = None) -> Path:
     """Colour the land by the first three principal components of its embedding. Returns `path`.
+
+    Where harmonics pass by the encoder's network (`skip_degrees`), the picture shows what the network gives: the others
+    are a formula, the same in all encoders, and would paint the continents by where they lie.
 
     Components are weighted by area and equalised, so that neighbouring biomes differ in colour. The ending of `path`
     chooses the format.
@@ -37,16 +40,22 @@ def globe_picture(encoder: nn.Module, path: Path | str, *, degrees: float = 0.5,
     if region is not None:
         return _region_picture(encoder, Path(path), region_grid(region, degrees))
     grid = land_grid(degrees)
-    components = principal_components(embed(encoder, grid.lonlat), grid.weights)
+    components = principal_components(_learned(encoder, grid.lonlat), grid.weights)
     colours = natural_colours(components, grid.lonlat, grid.weights)
     figure, _ = world(grid.image(colours.numpy()))
     return save(figure, Path(path))
 
 
 def _region_picture(encoder: nn.Module, path: Path, grid: RegionGrid) -> Path:
-    components = principal_components(embed(encoder, grid.lonlat), grid.weights)
+    components = principal_components(_learned(encoder, grid.lonlat), grid.weights)
     figure, _ = regional(grid, grid.image(natural_colours(components, grid.lonlat, grid.weights).numpy()))
     return save(figure, path)
+
+
+def _learned(encoder: nn.Module, lonlat: Tensor) -> Tensor:
+    """What the encoder's network gives for places; all of the embedding where that is less than a colour needs."""
+    embeddings, learned = embed(encoder, lonlat), getattr(encoder, "learned_dim", 0)
+    return embeddings[:, :learned] if learned >= 3 else embeddings
 
 
 def similarity_map(

@@ -25,6 +25,7 @@ def register() -> None:
     composing.register()
     OmegaConf.register_new_resolver("channels", len, replace=True)
     OmegaConf.register_new_resolver("statistics_dim", _statistics_dim, replace=True)
+    OmegaConf.register_new_resolver("beside_skip", _beside_skip, replace=True)
     OmegaConf.register_new_resolver("started", launch_environment.started, replace=True, use_cache=True)
 
 
@@ -62,3 +63,8 @@ def _statistics_dim(bands: Sequence[str], grids: Sequence[int]) -> int:
     from satclip.data.batches.statistics import statistics_dim  # brings torch: not for --help
 
     return statistics_dim(len(bands), grids)
+
+
+def _beside_skip(embedding_dim: int, skip_degrees: int) -> int:
+    """Numbers of the embedding that the network gives (see `satclip.location.skip`)."""
+    return embedding_dim - max(0, skip_degrees**2 - 1)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from satclip.optional_import import require
 from satclip.vision.clip_resnet import ClipResNet
 from satclip.vision.clip_vit import ClipViT
+from satclip.vision.statistics import StatisticsTower
 from satclip.vision.tiny import TinyCNN
 
 if TYPE_CHECKING:
     from satclip.vision.backbone import TimmBackbone
     from satclip.vision.moco import MocoBackbone
 
-__all__ = ["ClipResNet", "ClipViT", "MocoBackbone", "TimmBackbone", "TinyCNN"]
+__all__ = ["ClipResNet", "ClipViT", "MocoBackbone", "StatisticsTower", "TimmBackbone", "TinyCNN"]
 
 _HOMES = {"MocoBackbone": "satclip.vision.moco", "TimmBackbone": "satclip.vision.backbone"}
 

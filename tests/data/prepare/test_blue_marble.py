@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyproj
@@ -12,17 +13,10 @@ import rasterio
 import torch
 from rasterio.io import MemoryFile
 
+from satclip.data.blue_marble_datamodule import BlueMarbleDataModule
 from satclip.data.prepare import blue_marble
-from satclip.data.prepare.blue_marble import (
-    Recipe,
-    between,
-    cut,
-    encoded,
-    land_places,
-    load_land,
-    load_picture,
-    write_blue_marble,
-)
+from satclip.data.prepare.blue_marble import encoded, land_places, load_land, load_picture, write_blue_marble
+from satclip.data.prepare.blue_marble_patches import Recipe, between, cut, cut_scales, pyramid
 from satclip.data.sources.index_csv import read_index
 from satclip.data.sources.shards import Shards
 
@@ -70,7 +64,7 @@ def test_a_patch_is_what_pyproj_finds_in_the_projection_of_its_file(
     picture: np.ndarray, place: tuple[float, float]
 ) -> None:
     recipe = Recipe(places=1, patch_size=48, kilometres_per_pixel=7.4)
-    (data,) = encoded(picture, torch.tensor([place], dtype=torch.float64), recipe)
+    (data,) = encoded([picture], torch.tensor([place], dtype=torch.float64), recipe)
     with MemoryFile(data) as file, file.open() as source:
         pixels, transform, crs = source.read(), source.transform, source.crs
     x, y = np.meshgrid(*(np.arange(48) + 0.5,) * 2)
@@ -171,8 +165,64 @@ def test_an_impossible_recipe_is_refused(bad: dict[str, float]) -> None:
         Recipe(**{"places": 10, "patch_size": 16, "kilometres_per_pixel": 7.4, **bad})
 
 
+@pytest.mark.parametrize("scales", [(), (0, 1), (8, 1), (2, 2)])
+def test_scales_that_do_not_ascend_from_one_are_refused(scales: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"dataset\.scales are whole numbers from 1, ascending"):
+        Recipe(places=10, patch_size=16, kilometres_per_pixel=7.4, scales=scales)
+
+
+def test_a_second_scale_shows_the_surroundings_in_means_of_what_lies_between_its_points(picture: np.ndarray) -> None:
+    two = Recipe(places=1, patch_size=16, kilometres_per_pixel=7.4, scales=(1, 8))
+    place = np.array([[25.0, 30.0]])
+    pictures = pyramid(picture, two.scales)
+    assert two.bands == ("R", "G", "B", "R8", "G8", "B8")
+    assert [each.shape for each in pictures] == [(2700, 5400, 3), (675, 1350, 3)]
+    (patch,) = cut_scales(pictures, place, two)
+    (fine,) = cut(picture, place, SMALL)
+    assert np.array_equal(patch[..., :3], fine)
+    wide = Recipe(places=1, patch_size=128, kilometres_per_pixel=7.4)  # the same ground, every pixel of it
+    (ground,) = cut(picture, place, wide)
+    means = ground.reshape(16, 8, 16, 8, 3).mean((1, 3))
+    assert np.abs(patch[..., 3:] - means).mean() < 4
+    (single,) = cut(picture, place, Recipe(places=1, patch_size=16, kilometres_per_pixel=59.2))
+    assert np.abs(patch[..., 3:] - means).mean() < np.abs(single - means).mean()  # one pixel of 64 would be noise
+
+
+def test_a_file_of_two_scales_covers_the_ground_of_the_wider_one(picture: np.ndarray) -> None:
+    two = Recipe(places=1, patch_size=16, kilometres_per_pixel=7.4, scales=(1, 8))
+    (data,) = encoded(pyramid(picture, two.scales), torch.tensor([[5.0, 45.0]], dtype=torch.float64), two)
+    with MemoryFile(data) as file, file.open() as source:
+        assert source.count == 6
+        assert source.res == (59200.0, 59200.0)
+        (cut_again,) = cut_scales(pyramid(picture, two.scales), np.array([[5.0, 45.0]]), two)
+        assert np.array_equal(source.read(), cut_again.transpose(2, 0, 1))
+
+
+def test_a_data_set_of_two_scales_is_read_as_six_bands_and_not_written_twice(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"places": 300, "patch_size": 16, "image_size": 16, "scales": [1, 8], "split": "all"}
+    data = BlueMarbleDataModule(tmp_path / "data", **options, keep_in_memory=True, num_workers=0)
+    data.prepare_data()
+    written = (tmp_path / "data" / "manifest.json").stat().st_mtime_ns
+    data.prepare_data()
+    assert (tmp_path / "data" / "manifest.json").stat().st_mtime_ns == written
+    data.setup()
+    assert data.channels == 6
+    assert len(data.train_lonlat) == 300  # nothing is held out
+    assert 0 < len(data.val_lonlat) < 300
+    assert torch.isin(data.val_lonlat[:, 0], data.train_lonlat[:, 0]).all()
+    assert data.collection.division.in_words() == "trained on themselves: memory, not knowledge"
+    sample = data.validation_sample(20)["image"]
+    assert sample.shape == (20, 6, 16, 16)
+
+
+def test_a_folder_of_one_scale_written_before_there_were_more_is_still_right(tmp_path: Path) -> None:
+    write_blue_marble(tmp_path / "data", SMALL)
+    facts = json.loads((tmp_path / "data" / "manifest.json").read_text())
+    assert facts == {"places": 60, "patch_size": 16, "kilometres_per_pixel": 7.4, "version": 1}
+
+
 def test_patches_can_be_opened_by_any_program(tmp_path: Path, picture: np.ndarray) -> None:
-    (data,) = encoded(picture, torch.tensor([[5.0, 45.0]], dtype=torch.float64), SMALL)
+    (data,) = encoded([picture], torch.tensor([[5.0, 45.0]], dtype=torch.float64), SMALL)
     (tmp_path / "patch.tif").write_bytes(data)
     with rasterio.open(tmp_path / "patch.tif") as source:
         assert source.colorinterp[0].name == "red"

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from satclip.data.prepare.blue_marble import Recipe, write_blue_marble
+from satclip.data.prepare.blue_marble import write_blue_marble
+from satclip.data.prepare.blue_marble_patches import Recipe
 from satclip.data.sources import huggingface, web
 from satclip.data.sources.cached_shards import CachedShards
 from satclip.data.sources.download import opened

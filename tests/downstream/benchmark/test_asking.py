@@ -94,6 +94,7 @@ def test_honest_rivals_stand_beside_every_encoder(model: Path) -> None:
         *(f"untrained model, seed {seed}" for seed in range(3)),
         "harmonics, L tuned",
         "IDW",
+        "ceiling: statistics of the image",
     ]
     assert made.subjects == ("model",)
     assert made.untrained == {"model": "untrained model"}
@@ -114,6 +115,14 @@ def test_encoders_of_one_architecture_share_their_untrained_row(model: Path, tmp
     made = rows([str(model), str(tmp_path / "other")])
     assert len([row for row in made.rows if row.name.startswith("untrained")]) == 3
     assert set(made.untrained.values()) == {"untrained model"}
+
+
+def test_encoders_that_differ_in_their_seed_alone_are_one_subject(model: Path, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        shutil.copytree(model, tmp_path / f"ours, seed {seed}")
+    made = rows([str(tmp_path / f"ours, seed {seed}") for seed in (0, 1)])
+    assert made.subjects == ("ours",)
+    assert set(made.untrained) == {"ours"}
 
 
 def test_paths_are_called_by_what_tells_them_apart(tmp_path: Path) -> None:

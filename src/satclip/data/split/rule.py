@@ -11,7 +11,7 @@ from satclip.data.sources.names import shortest
 from satclip.hashing import hashed, text_keys
 from satclip.sphere import block_ids
 
-SPLITS = ("block", "random", "stored")
+SPLITS = ("block", "random", "stored", "all")
 AUTO = "auto"
 # Never changed: the same places are held out for every seed, model and number of processes, in every version.
 BLOCK_SALT, NAME_SALT = 20_250_101, 20_250_102
@@ -22,7 +22,8 @@ class Split:
     """How validation is chosen.
 
     Attributes:
-        kind: "block" for whole cells of `degrees`, "random" for patches, "stored" for what lies in shards of that name.
+        kind: "block" for whole cells of `degrees`, "random" for patches, "stored" for what lies in shards of that name,
+            "all" for patches that are trained on as well: the whole data set is seen, and nothing held out.
         fraction: about how much of all; not for "stored".
         degrees: side of a cell.
         buffer_km: side of the square about each patch that keeps training from validation; "auto" for the patches'
@@ -57,12 +58,12 @@ class Split:
                     "scripts/write_shards.py writes them; else give block or random"
                 )
             chosen = stored
-        elif self.kind == "random":
+        elif self.kind in ("random", "all"):
             chosen = random_split(names, self.fraction)
         else:
             chosen = block_split(lonlat, self.fraction, self.degrees)
         if chosen.all():
-            if self.kind == "random":
+            if self.kind in ("random", "all"):
                 raise ValueError(f"{len(chosen)} patches cannot be split; training and validation need one each")
             raise ValueError(
                 f"all {len(chosen)} patches lie in one block of {self.degrees} degrees, so none is left to train on; "

@@ -9,6 +9,7 @@ from satclip.downstream.contract import Encoder, Group, Labels, Predictor
 from satclip.downstream.evaluate.coordbench import coordbench
 from satclip.downstream.evaluate.threads import one_thread
 from satclip.downstream.evaluate.vectors import VectorCache
+from satclip.downstream.rivals.frozen import THE_IMAGE
 from satclip.files import atomic_file
 
 DEGREES = (0.0, 2.0, 10.0, 20.0, 40.0)
@@ -33,13 +34,13 @@ def coordbench_lines(
     seed: int = 0,
     watch: Callable[[str, int, int], None] | None = None,
 ) -> Iterator[CoordBenchLine]:
-    """Every encoder that is a fixed map, on every task with all of its places.
+    """Every encoder that is a fixed map, on every task with all of its places; ceilings, which see images, are none.
 
     Raises:
         ValueError: as `coordbench`.
     """
     cache = VectorCache()
-    fixed = [each for each in encoders if not isinstance(each, Predictor | Group)]
+    fixed = [each for each in encoders if not isinstance(each, Predictor | Group) and each.seen != THE_IMAGE]
     total = len(fixed) * len(tasks)
     with one_thread():
         for number, (task, encoder) in enumerate((task, encoder) for task in tasks for encoder in fixed):

@@ -26,7 +26,7 @@ class Rows:
 
     Attributes:
         rows: all of them, each with a name of its own.
-        subjects: names of what was asked about.
+        subjects: families of what was asked about: encoders whose names differ in ", seed N" alone are one.
         untrained: by subject, the family of the same architecture with fresh weights.
         missing: rivals that are not at hand, in a line each.
         ceilings: by subject, the row of image features at the tested place itself.
@@ -87,7 +87,8 @@ def beside(
     found: dict[str, Encoder] = {row.name: row for row in opened}
     if len(found) < len(opened):
         raise ValueError(f"the same encoder is given twice: {', '.join(row.name for row in opened)}; leave one out")
-    subjects, fresh, missing, ceilings = tuple(found), {}, list[str](), {}
+    subjects, fresh = tuple(dict.fromkeys(map(family_of, found))), {}
+    missing, ceilings = list[str](), {}
     named = [name for name in rivals if name not in (DEFAULT, EVERY, NONE)]
     if NONE not in rivals:
         fresh = _untrained(opened, found, fresh_name)
@@ -125,9 +126,10 @@ def shortened(made: Rows, dims: int) -> Rows:
     families = {made.untrained[name] for name in made.subjects if name in made.untrained}
     short: list[Encoder] = []
     for row in made.rows:
-        if row.name in made.subjects and not isinstance(row, Frozen):
+        family = family_of(row.name)
+        if family in made.subjects and not isinstance(row, Frozen):
             raise ValueError(f"{row.name} has no first numbers; leave out --dims")
-        mine = isinstance(row, Frozen) and (row.name in made.subjects or family_of(row.name) in families)
+        mine = isinstance(row, Frozen) and (family in made.subjects or family in families)
         short.append(row.first(dims) if isinstance(row, Frozen) and mine else row)
     return replace(made, rows=tuple(short))
 
@@ -162,7 +164,7 @@ def _untrained(opened: Sequence[Row], found: dict[str, Encoder], name: str | Non
             fresh = [untrained(row, seed, name) for seed in SEEDS]
             found.update({each.name: each for each in fresh})
             known[row.described] = family_of(fresh[0].name)
-        families[row.name] = known[row.described]
+        families[family_of(row.name)] = known[row.described]
     return families
 
 
@@ -190,4 +192,4 @@ def _ceilings(
     plain = ImageStatistics()
     every = [given or towers.get(row.name, plain) for row in opened]
     found.update({each.name: each for each in every})
-    return {row.name: each.name for row, each in zip(opened, every, strict=True)}
+    return {family_of(row.name): each.name for row, each in zip(opened, every, strict=True)}

@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from satclip.data.prepare.blue_marble import Pixels, Recipe, cut, load_picture
+from satclip.data.prepare.blue_marble import load_picture
+from satclip.data.prepare.blue_marble_patches import Pixels, Recipe, cut_scales, pyramid
 from satclip.downstream.contract import Array
 from satclip.downstream.rivals.frozen import THE_IMAGE, Vectors, checked
 from satclip.downstream.rivals.trained import BLUE_MARBLE, dataset_of
@@ -22,7 +23,6 @@ from satclip.downstream.rivals.trained import BLUE_MARBLE, dataset_of
 PATCH = Recipe(1, 32, 12.0)  # 384 km, as conf/dataset/blue_marble.yaml cuts
 QUANTILES, THUMBNAIL = (0.05, 0.25, 0.5, 0.75, 0.95), 4
 ROWS = 250  # patches that are cut at a time
-RGB = ["R", "G", "B"]
 
 
 class ImageStatistics:
@@ -86,13 +86,14 @@ class ImageTower:
 
 
 def patches(lonlat: Array, recipe: Recipe) -> list[Pixels]:
-    """Patches about places in degrees [N, 2], some at a time: uint8 [B, P, P, 3], north up.
+    """Patches about places in degrees [N, 2], some at a time: uint8 [B, P, P, 3 x scales], north up.
 
     Raises:
         ImportError: without the package that ships the picture; ends with what to install.
     """
     places = checked(lonlat).numpy()
-    return [cut(picture(), places[first : first + ROWS], recipe) for first in range(0, len(places), ROWS)]
+    pictures = pyramid(picture(), recipe.scales)
+    return [cut_scales(pictures, places[first : first + ROWS], recipe) for first in range(0, len(places), ROWS)]
 
 
 def image_tower(tower: nn.Module, recipe: Mapping[str, Any], name: str) -> ImageTower | None:
@@ -104,12 +105,14 @@ def image_tower(tower: nn.Module, recipe: Mapping[str, Any], name: str) -> Image
         name: the row's.
     """
     dataset = dataset_of(recipe)
-    numbers = [dataset.get(key) for key in ("patch_size", "kilometres_per_pixel", "image_size", "scale")]
-    size, ground, crop, scale = (*numbers[:3], 255.0 if numbers[3] is None else numbers[3])
-    known = dataset.get("_target_") in BLUE_MARBLE and list(dataset.get("bands", RGB)) == RGB and scale == 255
-    if not known or not isinstance(size, int) or not isinstance(ground, int | float) or not isinstance(crop, int):
+    size, ground, crop = (dataset.get(key) for key in ("patch_size", "kilometres_per_pixel", "image_size"))
+    if not isinstance(size, int) or not isinstance(ground, int | float) or not isinstance(crop, int):
         return None
-    return ImageTower(name, tower, Recipe(1, size, float(ground)), crop)
+    cutting = Recipe(1, size, float(ground), scales=tuple(dataset.get("scales", (1,))))
+    known = str(dataset.get("_target_")).rpartition(".")[2] == BLUE_MARBLE and dataset.get("scale") in (None, 255)
+    if not known or list(dataset.get("bands", cutting.bands)) != list(cutting.bands):
+        return None
+    return ImageTower(name, tower, cutting, crop)
 
 
 def _statistics(part: Pixels) -> NDArray[np.float64]:

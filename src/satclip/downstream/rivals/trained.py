@@ -19,8 +19,7 @@ from satclip.location.encoder import LocationEncoder
 from satclip.location.hub import CONFIG
 
 IN_A_RUN = ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "best.ckpt", "last.ckpt")
-# Where the class lies, and where it lay when checkpoints of version 4 and before were written.
-BLUE_MARBLE = tuple(f"satclip.data.{room}.BlueMarbleDataModule" for room in ("blue_marble_datamodule", "datamodule"))
+BLUE_MARBLE = "BlueMarbleDataModule"
 S2_100K = "torchgeo/s2-100k"
 
 
@@ -90,8 +89,10 @@ def seen_by(recipe: Mapping[str, Any]) -> str:
         return UNKNOWN
     if dataset.get("split") == "block":
         return BLOCKS_OUT
-    everywhere = dataset.get("_target_") in BLUE_MARBLE or dataset.get("hub") == S2_100K
-    return GLOBE if dataset.get("split") == "random" and everywhere and not dataset.get("bounds") else UNKNOWN
+    module = str(dataset.get("_target_")).rpartition(".")[2]  # which has moved from file to file
+    everywhere = module == BLUE_MARBLE or dataset.get("hub") == S2_100K
+    seen = dataset.get("split") in ("random", "all") and everywhere and not dataset.get("bounds")
+    return GLOBE if seen else UNKNOWN
 
 
 def held_out_by(recipe: Mapping[str, Any]) -> HeldOut | None:

@@ -71,6 +71,7 @@ def variants(config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     encodings: list[tuple[str, dict[str, Any]]] = [("", {})]
     if "legendre_polys" in config["encoding"]:
         polys = sorted({*POLYS, config["encoding"]["legendre_polys"]})
+        polys = [each for each in polys if each >= config.get("skip_degrees", 0)]  # no other has what passes by it
         encodings = [(f", L = {each}", {"legendre_polys": each}) for each in polys]
     elif "min_radius" in config["encoding"]:
         radii = sorted({*MIN_RADII, config["encoding"]["min_radius"]})

@@ -48,6 +48,8 @@ BOUNDS: dict[str, Bounds] = {
     "embedding_dim": WIDTH,
     "skip_degrees": Bounds(0, 100),
     "skip_scale": POSITIVE,
+    "skip_damping": Bounds(0, 100),
+    "skip_zonal": POSITIVE,
     "temperature": POSITIVE,
     "*.max_epochs": Bounds(1, beside=(-1,)),
     "*.max_steps": Bounds(1, beside=(-1,)),

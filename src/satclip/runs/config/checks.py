@@ -37,6 +37,8 @@ class Run:
     embedding_dim: int
     skip_degrees: int
     skip_scale: float
+    skip_damping: float
+    skip_zonal: float
     temperature: float
     learn_temperature: bool
     cached_batches: int

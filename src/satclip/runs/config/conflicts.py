@@ -8,6 +8,7 @@ from satclip.loss import MAX_LOGIT_SCALE
 from satclip.retrieval import TOP
 
 RETRIEVAL = [f"{way}/{of}" for way in ("image_to_location", "location_to_image") for of in map("top{}".format, TOP)]
+LEARNING = ("TinyCNN", "ClipResNet", "ClipViT", "MocoBackbone", "TimmBackbone")
 MEDIANS = ["image_to_location/median_km", "location_to_image/median_km"]
 VALIDATED = [f"val/{name}" for name in ("loss", *RETRIEVAL, *MEDIANS)]
 TRAINED = ["train/loss", "train/temperature", "train/learning_rate"]
@@ -23,6 +24,12 @@ def conflict(plain: Mapping[str, Any]) -> str | None:
         return f"vision.in_channels={channels} does not fit the {len(bands)} dataset.bands; leave it out: it follows"
     if "image_statistics" in _texts(plain["loss"]) and plain["dataset"].get("image_statistics") == []:
         return "the loss asks for image_statistics; give dataset.image_statistics=[1,4], or another input of the loss"
+    matched, tower = (str(plain[node].get("_target_")).rpartition(".")[2] for node in ("loss", "vision"))
+    if matched == "MatchLoss" and tower in LEARNING:
+        return (
+            f"loss=match needs an image tower that does not learn, and {tower} does: it would give all images the same "
+            "numbers; give vision=statistics, or a contrastive loss (loss=clip)"
+        )
     metric = plain["optimized_metric"]
     if metric is not None and not metric.startswith(("best/", "last/")):
         return (
