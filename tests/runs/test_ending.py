@@ -179,9 +179,9 @@ def test_a_picture_from_outside_the_package_is_named_by_an_option(
     )
     monkeypatch.syspath_prepend(tmp_path)
     picture = "+report.pictures.mine={_target_: my_pictures.stripes, _partial_: true, colour: red}"
-    config = hydra_setup.compose(CONF, ["experiment=blue_marble", picture, "+report.pictures.globe=null"])
+    config = hydra_setup.compose(CONF, ["experiment=blue_marble", picture, "~report.pictures.globe"])
     checks.check(config)
     pictures = instantiate(config.report).pictures
-    assert pictures["globe"] is None
+    assert list(pictures) == ["mine"]
     drawn = pictures["mine"](None, tmp_path / "mine.png", region=None)
     assert drawn.read_text() == "red None"

@@ -155,7 +155,7 @@ def test_wandb_gets_the_config_the_metrics_the_tables_and_the_globe(
     assert "best/retrieval/image_to_location/top10" in columns(tmp_path)
     (run_folder,) = (tmp_path / "wandb").glob("offline-run-*")
     media = {path.name.split("_")[0] for path in (run_folder / "files" / "media").rglob("*") if path.is_file()}
-    assert {"globe", "retrieval", "gains", "scores", "ceiling", "elevation"} <= media
+    assert {"globe", "retrieval", "gains", "scores", "ceiling", "map"} <= media
     written = (run_folder / "files" / "media" / "table").rglob("*.json")
     tables = {path.name.partition("_")[0]: json.loads(path.read_text()) for path in written}
     assert tables["gains"]["columns"][5:7] == ["score", "gain over untrained"]  # as report.html has it

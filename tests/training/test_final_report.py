@@ -3,6 +3,7 @@
 import csv
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from satclip.location.encoder import LocationEncoder
 from satclip.location.encodings import ENCODINGS
 from satclip.location.networks import NETWORKS
 from satclip.model import TwoTowers
+from satclip.plots import globe_picture
 from satclip.region import Region
 from satclip.sphere import uniform_on_sphere
 from satclip.training import final_report
@@ -72,7 +74,7 @@ def test_a_report_is_retrieval_the_benchmark_in_short_and_pictures(
     model: TwoTowers, batch: dict[str, Tensor], tmp_path: Path
 ) -> None:
     other = model.location_encoder.untrained(7)
-    report = FinalReport(probe_places=400, degrees=6.0, pictures={"mine": twice})
+    report = FinalReport(probe_places=400, pictures={"globe": partial(globe_picture, degrees=6.0), "mine": twice})
     found = report.measured(
         model, batch, tmp_path, described="best weights (epoch 1)", recipe=RECIPE, beside={"last weights": other}
     )
@@ -104,10 +106,10 @@ def test_a_report_is_retrieval_the_benchmark_in_short_and_pictures(
     assert beside["probe/mean"] != found.figures["probe/mean"]
 
 
-def test_a_picture_of_no_one_is_not_drawn_and_no_probe_is_no_error(
+def test_no_picture_and_too_few_places_for_a_probe_are_no_error(
     model: TwoTowers, batch: dict[str, Tensor], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    report = FinalReport(probe_places=50, pictures={"globe": None})
+    report = FinalReport(probe_places=50, pictures={})
     found = report.measured(model, batch, tmp_path, described="last weights", recipe=RECIPE)
     assert not found.pictures
     assert not (tmp_path / "globe.png").exists()
@@ -121,7 +123,10 @@ def test_a_region_is_probed_and_drawn_alone(model: TwoTowers, batch: dict[str, T
     assert found.benchmark is not None
     (elevation,) = [labels for name, labels in found.benchmark.tasks.items() if name == "elevation"]
     assert alps.contains(torch.from_numpy(elevation.lonlat)).all()
-    assert {key[1] for key in found.benchmark.results.keys} == {"cells 0.54", "cells 1.1"}
+    assert {key[1] for key in found.benchmark.results.keys} == {
+        "cells 0.55",
+        "cells 1.1",
+    }  # a twentieth and a tenth of eleven degrees
     with Image.open(tmp_path / "globe.png") as picture:
         width, height = picture.size
     assert 0.4 < height / width < 0.9  # eleven degrees by four, at 46 degrees north; the world has 0.49

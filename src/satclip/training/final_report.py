@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -61,11 +61,11 @@ class FinalReport:
     Attributes:
         retrieval_places: validation places among which to search.
         probe_places: places over land that teach and are tested.
-        degrees: spacing of the places of the globe.
+        degrees: spacing of the places of the globe, where `pictures` is None.
         bounds: [west, south, east, north] in degrees, where to probe and draw; "auto" for where the training places
             lie, if that is less than a third of the Earth; None for the whole globe.
-        pictures: further ones by name: (encoder, path, region=...) -> path. Each is drawn to `name.png`, shown in
-            report.html and handed to the loggers; None under a name, that of the globe too, leaves it out.
+        pictures: by name, (encoder, path, region=...) -> path. Each is drawn to `name.png`, shown in report.html and
+            handed to the loggers. None: the globe.
 
     Raises:
         ValueError: the bounds are none.
@@ -75,7 +75,7 @@ class FinalReport:
     probe_places: int = 3000
     degrees: float = 0.5
     bounds: Sequence[float] | str | None = AUTO
-    pictures: Mapping[str, Picture | None] = field(default_factory=dict)
+    pictures: Mapping[str, Picture] | None = None
 
     def __post_init__(self) -> None:
         if self.bounds is None or self.bounds == AUTO:
@@ -183,11 +183,9 @@ class FinalReport:
             return None
 
     def _draw(self, encoder: LocationEncoder, folder: Path, region: Region | None) -> dict[str, Path]:
-        wanted = {GLOBE: partial(globe_picture, degrees=self.degrees), **self.pictures}
+        pictures = {GLOBE: partial(globe_picture, degrees=self.degrees)} if self.pictures is None else self.pictures
         drawn = {}
-        for name, draw in wanted.items():
-            if draw is None:
-                continue
+        for name, draw in pictures.items():
             try:
                 drawn[name] = Path(draw(encoder, folder / f"{name}.png", region=region))
             except ModuleNotFoundError as error:

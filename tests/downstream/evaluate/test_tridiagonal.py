@@ -17,7 +17,7 @@ def test_every_shift_is_solved_as_numpy_solves_it(size: int) -> None:
     axes = Tridiagonal.of(matrix)
     inside = axes.solved(shifts, axes.turned(right, back=True))
     for number, shift in enumerate(shifts):
-        found = axes.turned(inside[:, number])
+        found = axes.turned(inside[number].T)
         np.testing.assert_allclose(found, np.linalg.solve(matrix + shift * np.eye(size), right), rtol=1e-7, atol=1e-12)
     np.testing.assert_allclose(axes.turned(axes.turned(right), back=True), right, atol=1e-12)
 
@@ -26,7 +26,7 @@ def test_an_eigenvalue_that_rounding_made_negative_counts_as_none() -> None:
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(5, 5)))[0]
     matrix = turn @ np.diag([-2e-4, 1.0, 2.0, 3.0, 4.0]) @ turn.T
     axes, right = Tridiagonal.of(matrix), np.ones((5, 1))
-    found = axes.turned(axes.solved(np.array([1e-4]), axes.turned(right, back=True))[:, 0])
+    found = axes.turned(axes.solved(np.array([1e-4]), axes.turned(right, back=True))[0].T)
     values = np.array([0.0, 1.0, 2.0, 3.0, 4.0]) + 1e-4
     np.testing.assert_allclose(found, turn @ ((turn.T @ right) / values[:, None]), rtol=1e-6)
 

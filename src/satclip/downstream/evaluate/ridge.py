@@ -156,26 +156,33 @@ class Ridge:
 
     def weights(self, alphas: Sequence[float] | Array) -> Array:
         """Coefficients of the features as they came, [A, D, T]."""
-        along = self.axes.solved(np.asarray(alphas), self.cross)
-        rank, penalties, targets = along.shape
-        turned = self.axes.turned(along.reshape(rank, -1, order="F"))
-        found = self.lift[:, None] * turned if self.lift.ndim == 1 else self.lift @ turned
-        return found.reshape(-1, penalties, targets, order="F").transpose(1, 0, 2)
+        return self._by_penalty(self._lifted(self._along(np.asarray(alphas))), len(alphas))
 
     def predict(self, x: Array, alphas: Sequence[float] | Array) -> Array:
         """Predictions of each penalty: [M, D] -> [A, M, T]."""
-        alphas = np.asarray(alphas)
-        centred = x - self.mean
+        centred, along = x - self.mean, self._along(np.asarray(alphas))
         # Whichever is cheaper: the rows into the axes, or every coefficient back to the features.
-        if len(x) >= len(alphas) * self.cross.shape[1]:
-            weights = self.weights(alphas)
-            product = centred @ weights.transpose(1, 0, 2).reshape(len(self.mean), -1)
+        if len(x) >= along.shape[1]:
+            product = centred @ self._lifted(along)
         else:
-            lifted = centred * self.lift if self.lift.ndim == 1 else centred @ self.lift
-            along = self.axes.solved(alphas, self.cross).reshape(len(self.cross), -1)
-            product = self.axes.turned(lifted.T, back=True).T @ along
-        shaped = product.reshape(len(x), len(alphas), self.cross.shape[1])
-        return shaped.transpose(1, 0, 2) + self.intercept
+            rows = centred * self.lift if self.lift.ndim == 1 else centred @ self.lift
+            product = self.axes.turned(rows.T, back=True).T @ along
+        return self._by_penalty(product, len(alphas)) + self.intercept
+
+    def _along(self, alphas: Array) -> Array:
+        """Coefficients in the axes, [R, A T]: the targets of one penalty lie beside each other."""
+        return self.axes.solved(alphas, self.cross).reshape(-1, len(self.cross)).T
+
+    def _lifted(self, along: Array) -> Array:
+        """The same of the centred features, [D, A T]."""
+        turned = self.axes.turned(along)
+        lifted: Array = self.lift[:, None] * turned if self.lift.ndim == 1 else self.lift @ turned
+        return lifted
+
+    @staticmethod
+    def _by_penalty(columns: Array, penalties: int) -> Array:
+        """[N, A T] -> [A, N, T]."""
+        return columns.reshape(len(columns), penalties, -1).transpose(1, 0, 2)
 
 
 def one_hot(codes: NDArray[np.int64], classes: int) -> Array:

@@ -59,18 +59,18 @@ class Tridiagonal:
         return found
 
     def solved(self, shifts: Array, columns: Array) -> Array:
-        """(T + shift I)^-1 times columns [n, K], for each of A shifts: [n, A, K].
+        """(T + shift I)^-1 times columns [n, K], for each of A shifts: [A, K, n].
 
         T may have eigenvalues that rounding has made a little negative; where that outweighs the shift they count as 0.
         """
         n, width = columns.shape
-        found = np.empty((n, len(shifts), width), order="F")
+        found = np.empty((len(shifts), width, n))
         for number, shift in enumerate(shifts):
             diagonal, beside, right = self.diagonal + shift, self.beside.copy(), np.array(columns, order="F")
             if _lapack("dptsv", n, width, diagonal, beside, right, n):
                 values, axes = from_extra("scipy.linalg").eigh_tridiagonal(self.diagonal, self.beside)
                 right = axes @ ((axes.T @ columns) / (np.maximum(values, 0) + shift)[:, None])
-            found[:, number] = right
+            found[number] = right.T
         return found
 
 
