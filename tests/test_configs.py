@@ -148,3 +148,10 @@ def test_every_point_of_a_sweep_composes(path: Path) -> None:
     assert len(found) >= 9
     for point in found:
         checks.check(compose(*point), here=False)
+
+
+@pytest.mark.parametrize(("options", "degrees"), [([], 16), (["legendre_polys=10"], 10), (["skip_degrees=4"], 4)])
+def test_the_main_job_s_skip_fits_its_encoding(options: list[str], degrees: int) -> None:
+    config = compose("experiment=blue_marble", *options)
+    assert config.skip_degrees == degrees
+    assert config.vision.features == 512 - (degrees**2 - 1)

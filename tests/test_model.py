@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from satclip import SatCLIP, TwoTowers
 from satclip.location.encoder import LocationEncoder
-from satclip.location.encodings import ENCODINGS, Cartesian3D
+from satclip.location.encodings import REFERENCE, Cartesian3D
 from satclip.location.networks import Linear
 from satclip.vision import ClipResNet, ClipViT, MocoBackbone
 
@@ -115,7 +115,7 @@ def test_a_temperature_that_is_not_positive_is_refused(temperature: float) -> No
         towers(temperature=temperature)
 
 
-@pytest.mark.parametrize("le_type", sorted(ENCODINGS))
+@pytest.mark.parametrize("le_type", sorted(REFERENCE))
 @pytest.mark.parametrize("pe_type", ["siren", "mlp", "fcnet", "linear"])
 def test_every_pair_of_the_published_names_can_be_built(le_type: str, pe_type: str) -> None:
     model = SatCLIP(**SMALL | {"le_type": le_type, "pe_type": pe_type})

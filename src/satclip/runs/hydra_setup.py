@@ -25,6 +25,7 @@ def register() -> None:
     composing.register()
     OmegaConf.register_new_resolver("channels", len, replace=True)
     OmegaConf.register_new_resolver("statistics_dim", _statistics_dim, replace=True)
+    OmegaConf.register_new_resolver("at_most", min, replace=True)
     OmegaConf.register_new_resolver("beside_skip", _beside_skip, replace=True)
     OmegaConf.register_new_resolver("started", launch_environment.started, replace=True, use_cache=True)
 
