@@ -33,8 +33,11 @@ comma := ,
 benchmark: $(READY)  ## encoders beside honest rivals, minutes; MODEL=best.ckpt chooses one, ARGS='protocol=full' adds options
 	$(BIN)/python evaluate.py model=$(if $(MODEL),$(MODEL)$(comma))geoclip task=all $(ARGS)
 
+# Processes that run tests; WORKERS=0 for one that a debugger can stop.
+WORKERS ?= 2
+
 test: $(READY)  ## the tests, minutes
-	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' --numprocesses=$(WORKERS) $(ARGS)
 
 test-slow: $(READY)  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow --ignore=tests/faults $(ARGS)

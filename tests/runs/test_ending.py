@@ -156,8 +156,8 @@ def test_a_regional_data_set_is_probed_and_drawn_where_it_lies(
     write_index(near / "index.csv", index.names, squeezed)
     with caplog.at_level(logging.INFO):
         train(near, tmp_path / "run", "epochs=1", "dataset.split_buffer_km=0", "dataset.split_degrees=2.0", *REPORT)
-    probe, retrieval = ((tmp_path / "run" / f"{name}.md").read_text() for name in ("probe", "retrieval"))
-    assert re.search(r"places on land in \d\S*° E to 2\d\S*° E, [45]\S*° N to 1\d\S*° N, tested", probe)
+    probe, retrieval = ((tmp_path / "run" / f"{name}.md").read_text() for name in ("report", "retrieval"))
+    assert re.search(r"all places in \d\S*° E to 2\d\S*° E, [45]\S*° N to 1\d\S*° N; seed", probe)
     shown = re.search(r"but (\d+) of (\d+) on ground that was trained on", retrieval)
     assert shown is not None
     assert int(shown[1]) == int(shown[2]) > 0  # patches of 400 km, all within a thousand

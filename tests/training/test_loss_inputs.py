@@ -154,7 +154,7 @@ def test_in_parts_features_and_terms_have_the_gradients_of_the_whole_batch(outsi
 
 
 def test_both_are_named_by_a_config(outside: str) -> None:
-    config = hydra_setup.compose(PROJECT / "conf", ["experiment=blue_marble", "embedding_dim=8"])
+    config = hydra_setup.compose(PROJECT / "conf", ["experiment=blue_marble_one_hot", "embedding_dim=8"])
     config.loss = {"_target_": f"{outside}.Distilled", "weight": 0.5, "width": 512, "embedding_dim": 8}
     config.pe_type = {"_target_": f"{outside}.Spreading", "_partial_": True}
     checks.check(config)

@@ -151,10 +151,9 @@ class S2DataModule(L.LightningDataModule):
         if isinstance(found, Streamed):
             self._collection = collect_stream(found.urls, found.index, bands=self.bands, split=self.split, least=size)
         else:
-            limit, keep = self.max_bad_fraction, self.keep_in_memory
             self._collection = collect(
-                found, self.root, bands=self.bands, split=self.split, max_bad_fraction=limit, keep_in_memory=keep,
-                least=size,
+                found, self.root, bands=self.bands, split=self.split, max_bad_fraction=self.max_bad_fraction,
+                keep_in_memory=self.keep_in_memory, least=size,
             )  # fmt: skip
 
     def train_dataloader(self) -> Loader:
@@ -237,8 +236,8 @@ class S2DataModule(L.LightningDataModule):
         """What the steps of an epoch follow from, apart from the shards."""
         steps = 1 if self.trainer is None else self.trainer.accumulate_grad_batches
         mixed = {"batch_size": self.batch_size, "seed": self.seed, "shuffle_window": self.location.window}
-        mixed["regional_percent"] = self.regional
-        return {**mixed, **contents(self.collection.train_rows), "accumulate_grad_batches": steps}
+        mixed |= {"regional_percent": self.regional, "accumulate_grad_batches": steps}
+        return {**mixed, **contents(self.collection.train_rows)}
 
     def _plan(self, start: tuple[int, int] = (0, 0)) -> Plan:
         """How this process gets its batches."""
@@ -247,5 +246,5 @@ class S2DataModule(L.LightningDataModule):
             rank, world_size = self.trainer.global_rank, self.trainer.world_size
             if world_size > 1 and replaces_samplers(self.trainer):
                 raise ValueError("the batches are dealt out here: give Trainer(use_distributed_sampler=False)")
-        window, workers = self.location.window, self.num_workers
-        return Plan(self.batch_size, self.seed, window, workers, rank, world_size, start, self.regional)
+        order = self.batch_size, self.seed, self.location.window, self.num_workers
+        return Plan(*order, rank, world_size, start, self.regional)

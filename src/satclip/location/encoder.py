@@ -17,7 +17,7 @@ from satclip.location.described import NEEDED, described, nested
 from satclip.location.encodings import ENCODINGS, Encoding, SphericalHarmonics
 from satclip.location.hub import PretrainedMixin
 from satclip.location.networks import NETWORKS, BandedSiren, Network
-from satclip.location.places import block_rows, check_tensor, no_place
+from satclip.location.places import block_rows, check_tensor, in_blocks, no_place
 from satclip.location.skip import Skip
 from satclip.sphere import check_lonlat
 
@@ -33,14 +33,11 @@ class LocationEncoder(PretrainedMixin):
     gradients the work goes in blocks of places, so memory does not grow with the features of all of them.
 
     With `skip_degrees` = K the harmonics of degrees 1 to K - 1 go past the network into the last K^2 - 1 numbers of the
-    embedding, with a standard deviation of `skip_scale` over the sphere (numbers of fresh sine networks have about 1).
-    Where in the world a place lies can then be read by a few labels, however the training has folded the rest. With
-    `skip_damping` = b above 0 their deviation falls with the degree l as (1 + l)^-b, and `skip_zonal` multiplies that
-    of the harmonics of latitude alone (see `Skip`).
+    embedding, with a standard deviation of `skip_scale` over the sphere (numbers of fresh sine networks have about 1),
+    falling with the degree by `skip_damping`, and `skip_zonal` times as much for latitude alone (see `Skip`).
 
     Raises:
-        ValueError: `skip_degrees` without harmonics, beyond their degrees, or leaving the network no dimension; a
-            network of bands of degrees without harmonics.
+        ValueError: `skip_degrees` or bands of degrees without harmonics, beyond theirs, or no dimension is left over.
     """
 
     if TYPE_CHECKING:
@@ -247,14 +244,7 @@ class LocationEncoder(PretrainedMixin):
         return self.from_features(self.encoding(lonlat, self.dtype))
 
     def _embed_blocks(self, lonlat: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or not computes_now(lonlat):
-            return self._embed(lonlat)
-        rows = block_rows(self.encoding, lonlat.device)
-        first = self._embed(lonlat[:rows])
-        if len(lonlat) <= rows:
-            return first
-        embeddings = first.new_empty(len(lonlat), self.embedding_dim)
-        embeddings[:rows] = first
-        for start in range(rows, len(lonlat), rows):
-            embeddings[start : start + rows] = self._embed(lonlat[start : start + rows])
-        return embeddings
+        whole = torch.is_grad_enabled() or not computes_now(lonlat)
+        return (
+            self._embed(lonlat) if whole else in_blocks(self._embed, lonlat, block_rows(self.encoding, lonlat.device))
+        )

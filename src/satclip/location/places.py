@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -79,3 +79,15 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def in_blocks(encode: Callable[[Tensor], Tensor], lonlat: Tensor, rows: int) -> Tensor:
+    """`encode` on `rows` places at a time, written into one result: [N, 2] -> [N, D]."""
+    first = encode(lonlat[:rows])
+    if len(lonlat) <= rows:
+        return first
+    embeddings = first.new_empty(len(lonlat), *first.shape[1:])
+    embeddings[:rows] = first
+    for start in range(rows, len(lonlat), rows):
+        embeddings[start : start + rows] = encode(lonlat[start : start + rows])
+    return embeddings

@@ -17,7 +17,7 @@ Claim = dict[str, object]
 NAME = ".running"
 HOST = socket.gethostname()
 GONE: Claim = {}
-PATIENCE = 25  # looks, half a second in all, at a claim that is not whole yet
+PATIENCE = 150  # looks, three seconds in all, at a claim that is not whole yet: its writer may have to wait for a core
 BEAT = 15.0  # seconds between two signs of life
 DEAD = 6 * BEAT  # without one for so long, a process of another machine is taken for dead
 

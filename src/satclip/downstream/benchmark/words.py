@@ -1,6 +1,9 @@
 """What is said beside the figures, once for the page and once for Markdown."""
 
+import numpy as np
+
 from satclip.downstream.benchmark.run import EXPLAINED, Benchmark
+from satclip.region import Region
 
 READING = (
     "Each figure is a mean over draws, with the interval that holds 95 % of a bootstrap over cells, draws and training "
@@ -42,9 +45,16 @@ def protocol(found: Benchmark) -> str:
     labels = ", ".join(map(str, asked.labels))
     places = "all places" if asked.places is None else f"at most {asked.places:,} places a task"
     return (
-        f"Probe {asked.probe}; labels {labels}; {asked.draws} draws a hold-out; {places}; seed {asked.seed}; "
-        f"{found.seconds:.0f} s."
+        f"Probe {asked.probe}; labels {labels}; {asked.draws} draws a hold-out; {places}{_where(found)}; "
+        f"seed {asked.seed}; {found.seconds:.0f} s."
     )
+
+
+def _where(found: Benchmark) -> str:
+    """The part of the Earth that all places lie in, where that is a small one."""
+    lonlat = np.concatenate([task.lonlat for task in found.tasks.values()])
+    (west, south), (east, north) = lonlat.min(0), lonlat.max(0)
+    return f" in {Region.of([west, south, east, north])}" if east - west < 120 and north - south < 60 else ""
 
 
 def short(found: Benchmark) -> str:
