@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from satclip import ranks
+from satclip.loss.rows import mean_over_ranks
 
 
 class MatchLoss(nn.Module):
@@ -43,7 +43,4 @@ class MatchLoss(nn.Module):
             torch.promote_types(image_embeddings.dtype, location_embeddings.dtype), torch.float32
         )
         images, locations = (each[:, : self.features].to(dtype) for each in (image_embeddings, location_embeddings))
-        mine = (locations - images).square().mean(1).sum()
-        count = ranks.total(mine.new_tensor(float(len(images)))).clamp_min(1)
-        share = mine * (ranks.world_size() / count)  # DDP averages gradients (see `ClipLoss`)
-        return share + (ranks.total(mine) / count - share).detach()
+        return mean_over_ranks((locations - images).square().mean(1))
