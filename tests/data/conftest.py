@@ -87,6 +87,7 @@ class Server:
         self.refuse = 0  # with this status
         self.asked: Counter[str] = Counter()
         self.sent = 0
+        self.counting = threading.Lock()
         self.http = QuietServer(("127.0.0.1", 0), partial(Handler, self))
         self.http.daemon_threads = True
         threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
@@ -145,10 +146,11 @@ class Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         limit = site.break_after or len(data)
+        with site.counting:  # before the client can know that it has all
+            site.sent += len(data[:limit])
         for first in range(0, limit, 100_000 if site.pause else limit):
             time.sleep(site.pause)
             self.wfile.write(data[first : min(first + 100_000, limit) if site.pause else limit])
-        site.sent += len(data[:limit])
         if limit < len(data):
             self.wfile.flush()
             self.close_connection = True

@@ -172,10 +172,10 @@ def test_a_backbone_that_cannot_be_fetched_is_never_a_frozen_random_one(
 
 
 def test_a_new_folder_is_said_where_a_run_was_to_be_resumed(finished: Path, start: Start) -> None:
-    shutil.copytree(finished, "outputs/blue_marble/2026-01-01_00-00-00")
+    shutil.copytree(finished, "outputs/blue_marble_one_hot/2026-01-01_00-00-00")
     run = start("epochs=1", "ckpt_path=auto")
     run.end(0)
-    assert len(list(Path("outputs/blue_marble").iterdir())) == 2
+    assert len(list(Path("outputs/blue_marble_one_hot").iterdir())) == 2
     assert re.search("a new run; .* is resumed by `satclip resume .*/2026-01-01_00-00-00`", run.said)
 
 

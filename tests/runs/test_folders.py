@@ -109,4 +109,4 @@ def test_three_runs_begun_at_once_all_end_well(project: Path, tmp_path: Path, im
     ]  # fmt: skip
     runs = [subprocess.Popen([*command, f"seed={seed}"], cwd=tmp_path, stdout=subprocess.DEVNULL) for seed in range(3)]
     assert [process.wait(300) for process in runs] == [0, 0, 0]
-    assert len(list(tmp_path.glob("outputs/blue_marble/*/checkpoints/last.ckpt"))) == 3
+    assert len(list(tmp_path.glob("outputs/blue_marble_one_hot/*/checkpoints/last.ckpt"))) == 3
