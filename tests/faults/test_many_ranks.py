@@ -60,7 +60,7 @@ def test_two_ranks_started_by_lightning_equal_one_process(
     run = start(*SAME, *DDP, *REPORT, "logger=wandb", f"hydra.run.dir={folder}", WANDB_MODE="offline")
     run.end(code=0)
     assert_equal_to(folder, alone)
-    assert run.said.count("Ridge probes") == 1
+    assert run.said.count("Labels predicted where none is near") == 1
     assert run.said.count("an epoch is 5 batches of 60 samples over all processes") == 1
     assert len(list((folder / "wandb").glob("offline-run-*"))) == 1
 

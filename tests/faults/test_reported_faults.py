@@ -161,7 +161,7 @@ def test_a_disabled_wandb_leaves_no_file(ended: Path) -> None:
 
 
 def test_a_degree_is_a_plain_number_in_files_of_one_s_own(small: list[str], tell: Tell, project: Path) -> None:
-    head = "# @package _global_\ndefaults:\n  - blue_marble\n"
+    head = "# @package _global_\ndefaults:\n  - blue_marble_one_hot\n"
     Path("my/experiment").mkdir(parents=True)
     sweep = "  - _self_\nhydra:\n  sweeper:\n    params:\n      legendre_polys: 5,6\n"
     Path("my/experiment/sweep.yaml").write_text(head + sweep)

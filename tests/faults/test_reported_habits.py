@@ -135,7 +135,7 @@ def test_a_run_ends_with_its_best_epoch_and_with_what_to_doubt_of_it(finished: P
     assert f"the best epoch is {best} of 40" in said
     assert "75 validation places are fewer than 100" in said
     assert "test places: with fewer than 100 its scores are noise" in said
-    assert f"the best weights (epoch {best}): 300 places on land" in said
+    assert "10 draws of 300 places" in said
     assert f"Retrieval of the best weights (epoch {best}) among 75" in said
 
 

@@ -1,5 +1,6 @@
 """The benchmark in short, for the end of a training: few labels, none of them near, in seconds."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,9 @@ from satclip.downstream.rivals.trained import placed
 from satclip.location.encoder import LocationEncoder
 from satclip.model import TwoTowers
 
+log = logging.getLogger(__name__)
 LABELS = (100, 300)
+FEW_TESTED = 100
 DRAWS = 5
 UNTRAINED = "untrained"
 CELLS = slice(1, 3)  # of the four sizes that a set has: 10 and 20 degrees for the whole globe
@@ -51,6 +54,13 @@ def short_benchmark(
         raise ValueError(
             f"{len(tasks[0].target)} places are too few to be taught by {LABELS[0]} and tested; "
             "report.probe_places=3000 has more"
+        )
+    tested = len(tasks[0].target) // FOLDS
+    if tested < FEW_TESTED:
+        log.warning(
+            "%d test places: with fewer than %d its scores are noise; report.probe_places=3000 has more",
+            tested,
+            FEW_TESTED,
         )
     opened = [placed(encoder, name, recipe) for name, encoder in encoders.items()]
     sizes = tasks[0].cell_degrees[CELLS]
