@@ -1,11 +1,12 @@
 """Sine layers that add to what they are given."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from satclip.location.networks.siren import check_finite, initialise
 
 
 class ResidualSiren(nn.Module):
@@ -33,17 +34,16 @@ class ResidualSiren(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        for name, value in (("first_omega", first_omega), ("hidden_omega", hidden_omega), ("dropout", dropout)):
-            if not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise ValueError(f"{name} must be a finite number, got {value!r}")
+        check_finite(first_omega=first_omega, hidden_omega=hidden_omega, dropout=dropout)
         if hidden_layers < 1:
             raise ValueError(f"hidden_layers must be at least 1, got {hidden_layers}; for one sine layer use siren")
         self.first_omega, self.hidden_omega, self.dropout = first_omega, hidden_omega, dropout
         self.first = nn.Linear(in_dim, hidden_dim)
         self.hidden = nn.ModuleList(nn.Linear(hidden_dim, hidden_dim) for _ in range(hidden_layers))
         self.last = nn.Linear(hidden_dim, out_dim)
-        _within(1 / in_dim, [self.first])
-        _within(math.sqrt(6 / hidden_dim) / hidden_omega, [*self.hidden, self.last])
+        initialise(self.first, 1 / in_dim)
+        for layer in (*self.hidden, self.last):
+            initialise(layer, math.sqrt(6 / hidden_dim) / hidden_omega)
 
     def options(self) -> dict[str, object]:
         """Return the constructor's arguments except the widths in and out, ready for JSON."""
@@ -69,9 +69,3 @@ class ResidualSiren(nn.Module):
 
     def _thinned(self, argument: Tensor) -> Tensor:
         return F.dropout(argument, self.dropout) if self.training and self.dropout else argument
-
-
-def _within(bound: float, layers: Sequence[nn.Module]) -> None:
-    for layer in layers:
-        for parameter in layer.parameters():
-            nn.init.uniform_(parameter, -bound, bound)

@@ -35,18 +35,16 @@ class Siren(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        for name, value in (("first_omega", first_omega), ("hidden_omega", hidden_omega), ("dropout", dropout)):
-            if not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise ValueError(f"{name} must be a finite number, got {value!r}")
+        check_finite(first_omega=first_omega, hidden_omega=hidden_omega, dropout=dropout)
         if hidden_layers < 1:
             raise ValueError(f"hidden_layers must be at least 1, got {hidden_layers}; for none use the linear network")
         self.first_omega, self.hidden_omega, self.dropout = first_omega, hidden_omega, dropout
         self.first = nn.Linear(in_dim, hidden_dim)
         self.hidden = nn.ModuleList(nn.Linear(hidden_dim, hidden_dim) for _ in range(hidden_layers - 1))
         self.last = nn.Linear(hidden_dim, out_dim)
-        _initialise(self.first, 1 / in_dim)
+        initialise(self.first, 1 / in_dim)
         for layer in (*self.hidden, self.last):
-            _initialise(layer, math.sqrt(6 / hidden_dim) / hidden_omega)
+            initialise(layer, math.sqrt(6 / hidden_dim) / hidden_omega)
 
     def options(self) -> dict[str, object]:
         """Return the constructor's arguments except the widths in and out, ready for JSON."""
@@ -78,6 +76,18 @@ class Siren(nn.Module):
         return argument.mul_(omega).sin_()  # in place: fresh memory costs as much as the sine
 
 
-def _initialise(layer: nn.Module, bound: float) -> None:
+def check_finite(**options: object) -> None:
+    """Refuse a frequency or a dropout that is no finite number.
+
+    Raises:
+        ValueError: names the first one.
+    """
+    for name, value in options.items():
+        if not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ValueError(f"{name} must be a finite number, got {value!r}")
+
+
+def initialise(layer: nn.Module, bound: float) -> None:
+    """Draw all weights of a layer evenly from -`bound` to `bound`."""
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -bound, bound)
