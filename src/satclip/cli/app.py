@@ -9,6 +9,7 @@ import click
 import satclip
 from satclip.cli.commands.embed import embed
 from satclip.cli.commands.evaluate import evaluate
+from satclip.cli.commands.explore import explore
 from satclip.cli.commands.export import export
 from satclip.cli.commands.grid import grid
 from satclip.cli.commands.index import index
@@ -27,6 +28,7 @@ Examples:
   satclip embed places.csv --model microsoft/SatCLIP-ViT16-L40 -o places.parquet
   satclip evaluate last.ckpt geoclip -o report
   satclip grid --model last.ckpt --resolution 0.25 -o world.tif
+  satclip explore last.ckpt
 
 \b
 A model SOURCE is a checkpoint file, a run's folder, a safetensors folder, or a name on the Hugging Face hub;
@@ -38,5 +40,5 @@ def app() -> None:
     """Use location encoders: embed places and grids, draw maps, inspect, score and export models."""
 
 
-for _command in (embed, grid, map_, similar, info, evaluate, probe, index, export, resume):
+for _command in (embed, grid, map_, similar, explore, info, evaluate, probe, index, export, resume):
     app.add_command(_command)

@@ -12,6 +12,10 @@ _HEEDED = tuple(getattr(signal, name) for name in ("SIGHUP", "SIGINT", "SIGTERM"
 class Stopped(BaseException):
     """Raised by the signal handler; not KeyboardInterrupt, for which click prints a message of its own."""
 
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
 
 class Heard:
     """The first signal that came; None before. `held` puts off what a signal does."""
@@ -24,7 +28,7 @@ class Heard:
         """The handler."""
         self.number = self.number or number
         if not self.holding:
-            raise Stopped
+            raise Stopped(self.number)
 
 
 _heard = Heard()
@@ -61,4 +65,4 @@ def held() -> Iterator[None]:
     finally:
         heard.holding = False
         if heard.number is not None:
-            raise Stopped
+            raise Stopped(heard.number)

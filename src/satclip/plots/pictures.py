@@ -40,21 +40,21 @@ def globe_picture(encoder: nn.Module, path: Path | str, *, degrees: float = 0.5,
     if region is not None:
         return _region_picture(encoder, Path(path), region_grid(region, degrees))
     grid = land_grid(degrees)
-    components = principal_components(_learned(encoder, grid.lonlat), grid.weights)
+    components = principal_components(learned_part(encoder, embed(encoder, grid.lonlat)), grid.weights)
     colours = natural_colours(components, grid.lonlat, grid.weights)
     figure, _ = world(grid.image(colours.numpy()))
     return save(figure, Path(path))
 
 
 def _region_picture(encoder: nn.Module, path: Path, grid: RegionGrid) -> Path:
-    components = principal_components(_learned(encoder, grid.lonlat), grid.weights)
+    components = principal_components(learned_part(encoder, embed(encoder, grid.lonlat)), grid.weights)
     figure, _ = regional(grid, grid.image(natural_colours(components, grid.lonlat, grid.weights).numpy()))
     return save(figure, path)
 
 
-def _learned(encoder: nn.Module, lonlat: Tensor) -> Tensor:
-    """What the encoder's network gives for places; all of the embedding where that is less than a colour needs."""
-    embeddings, learned = embed(encoder, lonlat), getattr(encoder, "learned_dim", 0)
+def learned_part(encoder: nn.Module, embeddings: Tensor) -> Tensor:
+    """Of embeddings [N, D], what the encoder's network gives; all of it where that is less than a colour needs."""
+    learned = getattr(encoder, "learned_dim", 0)
     return embeddings[:, :learned] if learned >= 3 else embeddings
 
 

@@ -42,6 +42,7 @@ class Found:
     Attributes:
         tables: by name; the retrieval.
         pictures: by name, the files that were drawn.
+        pages: by name, the HTML pages that were written.
         benchmark: labels predicted where none is near; None where there were no labels.
         figures: of the weights that were reported on, by name.
         beside: of the other weights, by their name, the figures of the benchmark.
@@ -49,6 +50,7 @@ class Found:
 
     tables: Mapping[str, Table]
     pictures: Mapping[str, Path]
+    pages: Mapping[str, Path]
     benchmark: Benchmark | None
     figures: Mapping[str, float]
     beside: Mapping[str, Mapping[str, float]]
@@ -66,6 +68,7 @@ class FinalReport:
             lie, if that is less than a third of the Earth; None for the whole globe.
         pictures: by name, (encoder, path, region=...) -> path. Each is drawn to `name.png`, shown in report.html and
             handed to the loggers. None: the globe.
+        pages: the same of pages to click, written to `name.html`; where they are is printed. None: none.
 
     Raises:
         ValueError: the bounds are none.
@@ -76,6 +79,7 @@ class FinalReport:
     degrees: float = 0.5
     bounds: Sequence[float] | str | None = AUTO
     pictures: Mapping[str, Picture] | None = None
+    pages: Mapping[str, Picture] | None = None
 
     def __post_init__(self) -> None:
         if self.bounds is None or self.bounds == AUTO:
@@ -152,14 +156,16 @@ class FinalReport:
         )
         encoders = {described: copied(model.location_encoder), **beside}
         benchmark = self._benchmark(encoders, recipe, model, region)
-        pictures = self._draw(encoders[described], folder, region)
+        drawn = {GLOBE: partial(globe_picture, degrees=self.degrees)} if self.pictures is None else self.pictures
+        pictures = _draw(drawn, ".png", encoders[described], folder, region)
+        pages = _draw(self.pages or {}, ".html", encoders[described], folder, region)
         measured = retrieval_figures(retrieval)
         other: dict[str, Mapping[str, float]] = {}
         if benchmark is not None:
             measured |= figures(benchmark, described)
             other = {name: figures(benchmark, name) for name in beside}
             files.save(benchmark, folder, beside=[retrieval], pictures=pictures)
-        return Found({"retrieval": retrieval}, pictures, benchmark, measured, other)
+        return Found({"retrieval": retrieval}, pictures, pages, benchmark, measured, other)
 
     def retrieval(self, model: TwoTowers, data: S2DataModule) -> dict[str, float]:
         """The retrieval of other weights, with nothing printed or saved."""
@@ -182,16 +188,6 @@ class FinalReport:
             log.warning("the report has no probe: %s", error)
             return None
 
-    def _draw(self, encoder: LocationEncoder, folder: Path, region: Region | None) -> dict[str, Path]:
-        pictures = {GLOBE: partial(globe_picture, degrees=self.degrees)} if self.pictures is None else self.pictures
-        drawn = {}
-        for name, draw in pictures.items():
-            try:
-                drawn[name] = Path(draw(encoder, folder / f"{name}.png", region=region))
-            except ModuleNotFoundError as error:
-                log.warning("the report lacks its picture %s: %s", name, error)
-        return drawn
-
     def _tell(self, found: Found, folder: Path, loggers: Sequence[Logger]) -> None:
         console = Console(width=None if sys.stdout.isatty() else WIDTH)
         for table in found.tables.values():
@@ -199,6 +195,8 @@ class FinalReport:
         if found.benchmark is not None:
             terminal.tell_short(found.benchmark)
         console.print(f"Report, checkpoints and logs: {folder}", soft_wrap=True)
+        for name, path in found.pages.items():
+            console.print(f"{name.capitalize()}, to open in a browser: {path}", soft_wrap=True)
         log_media(loggers, "report", found.tables, found.pictures)
         if found.benchmark is not None:
             log_benchmark(loggers, "report", found.benchmark)
@@ -207,6 +205,18 @@ class FinalReport:
         if self.bounds is None:
             return None
         return Region.around(data.train_lonlat) if isinstance(self.bounds, str) else Region.of(self.bounds)
+
+
+def _draw(
+    pictures: Mapping[str, Picture], suffix: str, encoder: LocationEncoder, folder: Path, region: Region | None
+) -> dict[str, Path]:
+    drawn = {}
+    for name, draw in pictures.items():
+        try:
+            drawn[name] = Path(draw(encoder, folder / f"{name}{suffix}", region=region))
+        except ModuleNotFoundError as error:
+            log.warning("the report lacks %s%s: %s", name, suffix, error)
+    return drawn
 
 
 def copied(encoder: LocationEncoder) -> LocationEncoder:

@@ -1,0 +1,100 @@
+// One encoder's rows: the cosine of a cell to all others, and the places that are most like it elsewhere.
+// The estimate is satclip.explorer.quantise.cosines: d.d' + r r' max(0, cos(d, d'))^16.
+
+const LISTED = 8;
+
+export class Encoder {
+  constructor(about, key, arrays, grid) {
+    Object.assign(this, { about, key, grid, name: about.name });
+    this.array = (name) => arrays[`${key}/${name}`];
+    this.rows = this.array("rows");
+    this.steps = this.array("steps");
+    this.width = this.steps.length;
+    this.lengths = new Float32Array(grid.size);
+    this.dropped = new Float32Array(grid.size);
+    for (let i = 0; i < grid.size; i++) {
+      let sum = 0;
+      for (let j = 0; j < this.width; j++) sum += (this.rows[i * this.width + j] * this.steps[j]) ** 2;
+      this.lengths[i] = Math.max(Math.sqrt(sum), 1e-12);
+      this.dropped[i] = Math.sqrt(Math.max(0, 1 - sum));
+    }
+    this.cosines = new Float32Array(grid.size);
+    this.low = 0; // the darkest end of the scale
+    this.cell = -1;
+  }
+
+  /** Compare cell `q` with all: fills `cosines` and `low`. */
+  compare(q) {
+    const { rows, width, lengths, dropped, cosines } = this;
+    const query = new Float32Array(width);
+    for (let j = 0; j < width; j++) query[j] = rows[q * width + j] * this.steps[j] ** 2;
+    for (let i = 0, at = 0; i < cosines.length; i++) {
+      let a = 0;
+      let b = 0;
+      let j = 0;
+      for (; j + 1 < width; j += 2, at += 2) {
+        a += rows[at] * query[j];
+        b += rows[at + 1] * query[j + 1];
+      }
+      if (j < width) a += rows[at++] * query[j];
+      const dot = a + b;
+      let alike = Math.min(1, Math.max(0, dot / (lengths[i] * lengths[q])));
+      alike *= alike;
+      alike *= alike;
+      alike *= alike;
+      alike *= alike;
+      cosines[i] = Math.min(1, dot + dropped[i] * dropped[q] * alike);
+    }
+    this.cell = q;
+    this.low = this.quantile(0.01);
+  }
+
+  /** Of the cosines, by a histogram. */
+  quantile(share) {
+    const counts = new Uint32Array(1000);
+    for (const value of this.cosines) counts[Math.min(999, Math.max(0, Math.floor((value + 1) * 500)))]++;
+    let sum = 0;
+    for (let bin = 0; bin < 1000; bin++) {
+      sum += counts[bin];
+      if (sum >= share * this.cosines.length) return Math.min(bin / 500 - 1, 0.98);
+    }
+    return -1;
+  }
+
+  /** The most similar cells at least `beyond` km from the one compared, each half of that from the others. */
+  elsewhere(beyond) {
+    const { grid, cosines } = this;
+    const here = grid.vector(this.cell);
+    const limit = Math.cos(beyond / 6371.0088);
+    const far = [];
+    for (let i = 0; i < cosines.length; i++) if (grid.cosine(here, i) < limit) far.push(i);
+    far.sort((a, b) => cosines[b] - cosines[a] || a - b);
+    const found = [];
+    for (const i of far) {
+      const vector = grid.vector(i);
+      if (found.every((each) => grid.kilometres(vector, each.cell) >= beyond / 2)) {
+        found.push({ cell: i, cosine: cosines[i], km: grid.kilometres(here, i) });
+        if (found.length === LISTED) break;
+      }
+    }
+    return found;
+  }
+
+  /** What a task's probe says of a cell: {predicted, truth} as numbers or names; null where unknown. */
+  answer(task, i) {
+    const [predicted, truth] = ["predicted", "truth"].map((what) => this.array(`${task.name}/${what}`)[i]);
+    if (task.classes) return { predicted: task.classes[predicted] ?? null, truth: task.classes[truth] ?? null };
+    return { predicted, truth: Number.isNaN(truth) ? null : truth };
+  }
+
+  /** The training patches nearest to a cell: [{lon, lat, cosine, km}]. */
+  patches(i) {
+    if (!this.about.patches) return [];
+    const { each } = this.about.patches;
+    const [rows, cosines, lonlat] = ["rows", "cosines", "lonlat"].map((name) => this.array(`patches/${name}`));
+    return Array.from({ length: each }, (_, k) => {
+      const row = rows[i * each + k];
+      return { lon: lonlat[2 * row], lat: lonlat[2 * row + 1], cosine: cosines[i * each + k] };
+    });
+  }
+}
