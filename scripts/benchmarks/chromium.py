@@ -9,6 +9,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,13 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist")
 NO_WEBGL = ("--disable-gpu", "--disable-3d-apis")
 PATIENCE_S = 60.0
+# DevTools speaks on descriptors 3 and 4, which may be any of ours until then.
+_ON_3_AND_4 = """
+import fcntl, os, sys
+hears, says = (fcntl.fcntl(int(each), fcntl.F_DUPFD, 20) for each in sys.argv[1:3])
+os.dup2(hears, 3), os.dup2(says, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def executable() -> str | None:
@@ -171,8 +179,7 @@ def browser(*, webgl: bool = True) -> Iterator[Page]:
             "--remote-debugging-pipe",
         ]
         options += [f"--user-data-dir={profile}", *(WEBGL if webgl else NO_WEBGL)]
-        # DevTools speaks on descriptors 3 and 4.
-        command = ["sh", "-c", f'exec "$@" 3<&{their_in} 4>&{their_out}', "sh", program, *options]
+        command = [sys.executable, "-c", _ON_3_AND_4, str(their_in), str(their_out), program, *options]
         process = subprocess.Popen(command, pass_fds=(their_in, their_out), stderr=subprocess.DEVNULL)
         os.close(their_in)
         os.close(their_out)

@@ -73,8 +73,8 @@ def serve(server: PageServer, text: str) -> None:
         Stopped: another signal ended it.
     """
     server.page = text.encode()
-    click.echo(f"{server.url}  (Ctrl+C ends it)", err=True)
     try:
+        click.echo(f"{server.url}  (Ctrl+C ends it)", err=True)
         server.serve_forever()
     except (Stopped, KeyboardInterrupt) as stopped:
         if isinstance(stopped, Stopped) and stopped.number != signal.SIGINT:

@@ -7,6 +7,7 @@ shows as error is an error where no label was near, like the score beside it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,8 +112,7 @@ def _goal(task: Labels, rows: int) -> Goal:
 
 
 def _assembled(task: Labels, number: int, folds: Sequence[_Fold], lonlat: Array, degrees: float) -> Probed:
-    source = next(each for each in available_maps() if each.name == task.name)
-    known = source.at(lonlat)
+    known = _known(task.name, lonlat.tobytes())
     if task.classes is None:
         truth, predicted = known.astype(np.float32), np.empty(len(lonlat), dtype=np.float32)
     else:
@@ -125,6 +125,13 @@ def _assembled(task: Labels, number: int, folds: Sequence[_Fold], lonlat: Array,
         predicted[fold.cells] = here if task.classes is None else here.argmax(1)
         records.append(_record(task, fold.draw, answer, tested))
     return Probed(task, predicted, truth, score_interval(records), records[0].metric, degrees)
+
+
+@lru_cache(maxsize=len(TASKS))
+def _known(name: str, lonlat: bytes) -> NDArray[np.float64] | NDArray[np.int64]:
+    """What the map knows at the cells, kept: a second encoder has the same ones, and a map is read in a second."""
+    source = next(each for each in available_maps() if each.name == name)
+    return source.at(np.frombuffer(lonlat).reshape(-1, 2))
 
 
 def _record(task: Labels, draw: Draw, answer: Answer, tested: int) -> Record:

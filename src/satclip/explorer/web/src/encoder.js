@@ -4,8 +4,9 @@
 const LISTED = 8;
 
 export class Encoder {
-  constructor(about, key, arrays, grid) {
-    Object.assign(this, { about, key, grid, name: about.name });
+  /** `eligible`: whether a cell may be listed as similar; those that only round a coast off may not. */
+  constructor(about, key, arrays, grid, eligible) {
+    Object.assign(this, { about, key, grid, eligible, name: about.name });
     this.array = (name) => arrays[`${key}/${name}`];
     this.rows = this.array("rows");
     this.steps = this.array("steps");
@@ -67,7 +68,7 @@ export class Encoder {
     const here = grid.vector(this.cell);
     const limit = Math.cos(beyond / 6371.0088);
     const far = [];
-    for (let i = 0; i < cosines.length; i++) if (grid.cosine(here, i) < limit) far.push(i);
+    for (let i = 0; i < cosines.length; i++) if (grid.cosine(here, i) < limit && this.eligible(i)) far.push(i);
     far.sort((a, b) => cosines[b] - cosines[a] || a - b);
     const found = [];
     for (const i of far) {

@@ -48,7 +48,7 @@ function spread(values) {
 }
 
 /** A function from a cell to its colour, or null for none; and the legend. `scales` are 256 RGB values each. */
-export function painter(layer, encoder, scales, dark) {
+export function painter(layer, encoder, scales, dark, both) {
   if (layer === "similarity") {
     if (encoder.cell < 0) return { colour: () => null, legend: { kind: "none" } };
     const { cosines, low } = encoder;
@@ -57,7 +57,7 @@ export function painter(layer, encoder, scales, dark) {
     return { colour, legend: { kind: "ramp", at, low: low.toFixed(2), high: "1", title: "cosine similarity" } };
   }
   if (layer === "colours" || layer === "two") return components(layer, encoder);
-  if (layer === "regions") return regions(encoder);
+  if (layer === "regions") return regions(encoder, both);
   const [what, name] = layer.split(":");
   const task = encoder.about.tasks.find((each) => each.name === name);
   const predicted = encoder.array(`${name}/predicted`);
@@ -75,7 +75,7 @@ function components(layer, encoder) {
   return { colour, legend: { kind: "square", at: twoColour, x: "first component", y: "second" } };
 }
 
-function regions(encoder) {
+function regions(encoder, both) {
   const of = encoder.array("regions");
   const mine = encoder.cell < 0 ? -1 : of[encoder.cell];
   const colour = (i) => {
@@ -83,21 +83,21 @@ function regions(encoder) {
     return mine < 0 || of[i] === mine ? plain : plain.map((value) => Math.round(value * 0.4 + 215 * 0.6 * 0.8));
   };
   const entries = encoder.about.regions.map((share, k) => ({
-    colour: OKABE_ITO[k], text: `${k + 1}: ${(100 * share).toFixed(0)} % of the area`, strong: k === mine,
+    colour: OKABE_ITO[k], text: both ? `${k + 1}` : `${k + 1}: ${(100 * share).toFixed(0)} % of the area`, strong: !both && k === mine,
   }));
-  return { colour, legend: { kind: "list", entries } };
+  return { colour, legend: { kind: "list", entries, note: both ? "Each model's own regions, the largest first." : "" } };
 }
 
 function numbers(what, task, predicted, truth, scales) {
   const unit = task.unit ? ` ${task.unit}` : "";
+  const [low, high] = spread(truth); // which two encoders share
   const label = (value) => `${Math.round(value).toLocaleString("en")}${unit}`;
   if (what === "predicted") {
-    const [low, high] = spread(predicted);
     const at = (share) => shade(scales.viridis, share);
     const colour = (i) => at((predicted[i] - low) / (high - low));
     return { colour, legend: { kind: "ramp", at, low: label(low), high: label(high), title: `${taskName(task.name)}, predicted` } };
   }
-  const [, most] = spread(predicted.map((value, i) => Math.abs(value - truth[i])));
+  const most = (high - low) / 2;
   const at = (share) => shade(scales.PuOr, share);
   const colour = (i) => (Number.isNaN(truth[i]) ? null : at(0.5 + (predicted[i] - truth[i]) / (2 * most)));
   return { colour, legend: { kind: "ramp", at, low: `-${label(most)}`, high: `+${label(most)}`, title: "predicted minus true" } };
@@ -108,10 +108,11 @@ function classes(what, task, predicted, truth) {
     const colour = (i) => (truth[i] >= task.classes.length ? null : truth[i] === predicted[i] ? RIGHT : WRONG);
     return { colour, legend: { kind: "list", entries: [{ colour: RIGHT, text: "right" }, { colour: WRONG, text: "wrong" }] } };
   }
-  const counts = new Map();
-  for (const code of predicted) counts.set(code, (counts.get(code) ?? 0) + 1);
-  const order = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a));
+  // By how common they are in truth, which two encoders share, so that a colour means the same on both globes.
+  const counts = task.classes.map(() => 0);
+  for (const code of truth) if (code < counts.length) counts[code]++;
+  const order = [...counts.keys()].sort((a, b) => counts[b] - counts[a] || a - b);
   const rank = new Map(order.map((code, k) => [code, k]));
-  const entries = order.slice(0, 24).map((code, k) => ({ colour: tinted(k), text: task.classes[code] }));
+  const entries = order.filter((code) => counts[code]).slice(0, 24).map((code, k) => ({ colour: tinted(k), text: task.classes[code] }));
   return { colour: (i) => tinted(rank.get(predicted[i])), legend: { kind: "list", entries } };
 }

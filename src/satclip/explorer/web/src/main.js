@@ -3,7 +3,7 @@ import { Encoder } from "./encoder.js";
 import { Globe } from "./globe.js";
 import { Grid, placeName, unitVector, wrapped } from "./grid.js";
 import { layersOf, painter } from "./layers.js";
-import { card, element, nameOf, showLegend, spoken } from "./panel.js";
+import { AT_SEA, card, element, nameOf, showLegend, spoken } from "./panel.js";
 import { unpack } from "./unpack.js";
 
 const $ = (id) => document.getElementById(id);
@@ -22,7 +22,9 @@ class Explorer {
     this.header = header;
     this.grid = new Grid(header.grid, arrays.cells);
     this.countries = arrays.countries;
-    this.encoders = header.encoders.map((about, key) => new Encoder(about, `${key}`, arrays, this.grid));
+    const everywhere = this.grid.size === this.grid.rows * this.grid.columns;
+    const eligible = (i) => everywhere || this.countries[i] !== AT_SEA;
+    this.encoders = header.encoders.map((about, key) => new Encoder(about, `${key}`, arrays, this.grid, eligible));
     this.scales = Object.fromEntries(["magma", "viridis", "PuOr"].map((name) => [name, arrays[`scale/${name}`]]));
     this.cell = -1;
     this.place = this.grid.round ? [15, 20] : this.grid.centre(Math.floor(this.grid.size / 2));
@@ -51,6 +53,7 @@ class Explorer {
 
   withoutGlobe(error) {
     this.globe = null;
+    document.body.classList.add("globeless");
     $("stage").classList.add("without");
     $("panels").replaceChildren(
       element("p", { role: "alert" }, "This browser has no WebGL, so the globe cannot be drawn. Give a place as numbers: the table of similar places works without it."),
@@ -99,7 +102,7 @@ class Explorer {
   paint() {
     for (const [k, encoder] of this.encoders.entries()) {
       const layer = this.has(encoder, this.layer) ? this.layer : "two";
-      const { colour, legend } = painter(layer, encoder, this.scales, darkness.matches);
+      const { colour, legend } = painter(layer, encoder, this.scales, darkness.matches, this.encoders.length > 1);
       if (k === 0) showLegend($("legend"), this.encoders.length > 1 && legend.kind === "ramp" && layer === "similarity" ? { ...legend, low: "least", high: "1" } : legend);
       this.globe?.spheres[k].paint(colour, /regions|predicted|error/.test(layer) && !layer.includes("elevation"));
     }

@@ -2,7 +2,7 @@
 import { placeName } from "./grid.js";
 import { taskName } from "./layers.js";
 
-const AT_SEA = 65535;
+export const AT_SEA = 65535; // satclip.explorer.cells
 const LETTERS = ["A", "B"];
 
 export function element(tag, options = {}, ...children) {
@@ -44,7 +44,7 @@ export function showLegend(box, legend) {
         pen.fillRect(x, y, 1, 1);
       }
     }
-    box.append(element("div", { className: "beside" }, canvas, element("p", {}, `Blue to yellow: the ${legend.x} component. Dark to light: the ${legend.y}.`.replace("component component", "component"))));
+    box.append(element("div", { className: "beside" }, canvas, element("p", {}, `Blue to yellow: the ${legend.x}. Dark to light: the ${legend.y}.`)));
   }
   if (legend.kind === "list") {
     const list = element("ul", { className: "swatches" });
@@ -54,6 +54,7 @@ export function showLegend(box, legend) {
       list.append(element("li", strong ? { className: "strong" } : {}, swatch, text));
     }
     box.append(list);
+    if (legend.note) box.append(element("p", {}, legend.note));
   }
 }
 
