@@ -2,9 +2,9 @@
 
     python scripts/benchmarks/bench_explorer.py outputs/blue_marble/...
 
-Timed by the page's own clock: comparing a cell with all others and colouring them, the fastest quarter's slowest of 30 clicks, which
-other programs on a busy machine disturb least. Drawing is
-the graphics card's work and not timed here, where a processor stands in for it. A frame at 60 Hz lasts 16.7 ms.
+Timed by the page's own clock: comparing a cell with all others and colouring them, the lower quartile of 30 clicks,
+which other programs disturb least. Drawing is the graphics card's work and not timed here, where a processor stands in
+for it. A frame at 60 Hz lasts 16.7 ms.
 """
 
 import sys

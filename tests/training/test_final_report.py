@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from satclip.explorer import explorer_page
 from satclip.location.encoder import LocationEncoder
 from satclip.location.encodings import ENCODINGS
 from satclip.location.networks import NETWORKS
@@ -104,6 +105,17 @@ def test_a_report_is_retrieval_the_benchmark_in_short_and_pictures(
     beside = found.beside["last weights"]
     assert set(beside) == {name for name in found.figures if name.startswith(("probe", "gain"))}
     assert beside["probe/mean"] != found.figures["probe/mean"]
+
+
+def test_a_report_ends_with_the_pages_of_its_mapping(
+    model: TwoTowers, batch: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("satclip.explorer.probed.PLACES", 300)
+    report = FinalReport(probe_places=50, pictures={}, pages={"explorer": partial(explorer_page, degrees=30.0)})
+    found = report.measured(model, batch, tmp_path, described="last weights", recipe=RECIPE)
+    assert found.pages == {"explorer": tmp_path / "explorer.html"}
+    assert (tmp_path / "explorer.html").read_text().startswith("<!doctype html>")
+    assert not found.pictures
 
 
 def test_no_picture_and_too_few_places_for_a_probe_are_no_error(
