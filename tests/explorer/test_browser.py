@@ -71,7 +71,7 @@ def test_a_click_lists_the_places_that_python_finds_most_similar(
     assert window.ask("explorer.layer") == "similarity"  # it lights up at once
     window.wait("document.getElementById('live').textContent.includes('Most similar elsewhere')")
     spoken = window.ask("document.getElementById('live').textContent")
-    told = [float(number) for number in re.findall(r"cosine ([\d.]+)", spoken)]
+    told = [float(number) for number in re.findall(r"cosine (\d\.\d+)", spoken)]
     assert told == pytest.approx([value for _, value in listed[:3]], abs=0.006)
     assert window.complaints == []
     assert [url[:8] for url in window.requests] == ["file:///"]
