@@ -25,6 +25,8 @@ from satclip.errors import is_raised_on_purpose
 from satclip.runs import ending, folders, run_folder
 from satclip.runs.config import checks
 from satclip.runs.find_checkpoint import command, newest_readable, other_run, step_of
+from satclip.runs.sweeping import trial as trials
+from satclip.runs.sweeping.study import pruning_in
 from satclip.training.batch_norm import GlobalBatchNorm
 from satclip.training.callbacks.figures import KeepFigures
 from satclip.training.callbacks.resumable import Resumable, unfinished
@@ -60,6 +62,8 @@ def train(config: DictConfig) -> dict[str, float]:
     if config.compile:
         model.compile_towers()
     callbacks: list[L.Callback] = [KeepFigures(), *(instantiate(node) for node in config.callbacks.values())]
+    if (pruning := pruning_in(folder)) is not None:
+        callbacks.append(pruning)
     for callback in callbacks:
         if isinstance(callback, Resumable):
             callback.command = command(folder)
@@ -71,7 +75,9 @@ def train(config: DictConfig) -> dict[str, float]:
         trainer.fit(model, data, ckpt_path=checkpoint)
         ranks.leave()
         metrics = ending.last_moment(trainer).named("last")
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and pruning is not None and pruning.stopped_at is not None:
+            trials.prune(folder, pruning.stopped_at, pruning.monitor, pruning.figure)
+        elif trainer.is_global_zero:
             metrics = ending.conclude(trainer, model, data, folder, loggers, report)
             if reason := unfinished(trainer):
                 log.warning("not complete, hence no %s: %s; to resume: %s", run_folder.METRICS, reason, command(folder))
