@@ -17,7 +17,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from satclip.optional_import import require
-from satclip.runs.sweeping import options as schema
 from satclip.runs.sweeping import space as spaces
 from satclip.runs.sweeping import trial as trials
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from optuna.trial import Trial as AskedTrial
 
 log = logging.getLogger(__name__)
+NAME = "hydra_plugins.satclip.OptunaSweeper"  # Hydra takes plugins of that package alone
 DISTINCT = 1_000_003  # between the seeds of two sweeps, so that none has the draws of another's later trials
 HOPELESS = 5  # trials that fail before one has ended well: what is wrong is in all of them
 RESULTS = "optimization_results.yaml"
@@ -67,12 +67,12 @@ class OptunaSweeper(Sweeper):
     ) -> None:
         require("sweep", "optuna")
         for name, value in (("n_trials", n_trials), ("n_jobs", n_jobs)):
-            if value < 1:
-                raise ValueError(f"hydra.sweeper.{name} must be 1 at least, got {value}")
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"hydra.sweeper.{name} must be a whole number, 1 at least, got {value}")
         self.params, self.n_trials, self.n_jobs, self.direction = params, n_trials, n_jobs, direction
         self.study_name, self.storage, self.prune_by = study_name, storage, prune_by
         self.sampler, self.pruner = sampler, pruner
-        self._done_well, self._failed = 0, 0  # in this call
+        self._done_well, self._failed, self._used_up = 0, 0, False  # in this call
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what Hydra gives."""
@@ -108,7 +108,7 @@ class OptunaSweeper(Sweeper):
         self.study = studies.open_study(name, self.url, directions, self.pruner)
         log.info("study %s in %s: %d of %d trials are there", name, self.url, len(self.study.trials), self.n_trials)
         self._run({each.number: each.user_attrs[OPTIONS] for each in self._interrupted()})
-        while (missing := self.n_trials - len(self.study.get_trials(deepcopy=False))) > 0:
+        while not self._used_up and (missing := self.n_trials - len(self.study.get_trials(deepcopy=False))) > 0:
             asked = [self._ask(space) for _ in range(min(self.n_jobs, missing))]
             self._run({each.number: each.user_attrs[OPTIONS] for each in asked})
         self._tell_results()
@@ -172,8 +172,8 @@ class OptunaSweeper(Sweeper):
 
         state, values, why = ("FAIL", [], words) if folder is None else outcome(folder, self.metrics)
         if state == "COMPLETE":
-            told = self.study.tell(number, values)
-            log.info("trial %d: %s", number, dict(zip(self.metrics, told.values, strict=True)))
+            self._end(number, values=values)
+            log.info("trial %d: %s", number, dict(zip(self.metrics, values, strict=True)))
             self._done_well += 1
             return
         if state == "FAIL":
@@ -185,9 +185,17 @@ class OptunaSweeper(Sweeper):
         else:
             log.info("trial %d was pruned", number)
             self._done_well += 1
-        self.study.tell(number, state=TrialState[state])
+        self._end(number, state=TrialState[state])
         if self._failed >= HOPELESS and not self._done_well:
             raise ValueError(f"the first {HOPELESS} trials have all failed, the last with: {words or why}")
+
+    def _end(self, number: int, **how: Any) -> None:
+        try:
+            self.study.tell(number, **how)
+        except (
+            RuntimeError
+        ):  # a sampler that has tried all there is calls study.stop, which Optuna's own loop alone has
+            self._used_up = True
 
     def _tell_results(self) -> None:
         """Say and write which trial was the best, under the names that hydra-optuna-sweeper's users know."""
@@ -210,8 +218,7 @@ class OptunaSweeper(Sweeper):
 def register() -> None:
     """Teach Hydra the sweeper, under a name that it takes for a plugin's."""
     Plugins.instance().register(OptunaSweeper)
-    Plugins.instance().class_name_to_class[schema.NAME] = OptunaSweeper
-    schema.register()
+    Plugins.instance().class_name_to_class[NAME] = OptunaSweeper
 
 
 def _listed(names: Any) -> list[str]:
