@@ -12,8 +12,8 @@ from satclip.runs import hydra_setup
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def main(config: DictConfig) -> float:
-    """Run one experiment, or one job of a multirun; returns the figure that `optimized_metric` names."""
+def main(config: DictConfig) -> float | tuple[float, ...]:
+    """Run one experiment, or one job of a multirun; returns the figures that `optimized_metric` names."""
     from satclip.runs import launch
 
     return launch.figure(launch.main(config, script=__file__), config.optimized_metric)

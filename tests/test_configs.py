@@ -1,17 +1,17 @@
 """Everything in conf/ and sweeps/ composes; every experiment builds."""
 
-from itertools import product
 from pathlib import Path
-from typing import Any
 
+import hydra
 import pytest
-import yaml
+from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from satclip.runs import hydra_setup
 from satclip.runs.config import checks
+from satclip.runs.sweeping import wandb_file
 
 CONF = Path(__file__).parents[1] / "conf"
 SWEEPS = CONF.parent / "sweeps"
@@ -27,15 +27,6 @@ def compose(*overrides: str) -> DictConfig:
     config = hydra_setup.compose(CONF, overrides)
     OmegaConf.resolve(config)
     return config
-
-
-def points(sweep: dict[str, Any]) -> list[list[str]]:
-    """Every command line that a W&B grid sweep can produce."""
-    axes = [
-        [f"{name}={value}" for value in spec.get("values", [spec.get("value")])]
-        for name, spec in sweep["parameters"].items()
-    ]
-    return [list(point) for point in product(*axes)]
 
 
 def test_the_card_s_command_composes_as_it_says() -> None:
@@ -55,7 +46,7 @@ def test_the_card_s_command_composes_as_it_says() -> None:
     sorted(
         folder.name
         for folder in CONF.iterdir()
-        if folder.is_dir() and folder.name not in ("experiment", "task", "protocol")
+        if folder.is_dir() and folder.name not in ("experiment", "hydra", "task", "protocol")
     ),
 )
 def test_every_option_of_a_group_composes(group: str) -> None:
@@ -140,14 +131,30 @@ def test_a_published_experiment_has_the_published_shape(experiment: str) -> None
     assert config.dataset.batch_size * config.trainer.accumulate_grad_batches == 8192
 
 
-@pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
+LONG = pytest.mark.slow  # 55 points
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=LONG if p.stem.startswith("encodings") else ()) for p in sorted(SWEEPS.glob("*.yaml"))],
+    ids=lambda path: path.stem,
+)
 def test_every_point_of_a_sweep_composes(path: Path) -> None:
-    sweep = yaml.safe_load(path.read_text())
-    assert sweep["command"][-1] == "${args_no_hyphens}"
-    found = points(sweep)
+    sweep = wandb_file.read(path)
+    found = list(wandb_file.points(sweep))
     assert len(found) >= 9
     for point in found:
         checks.check(compose(*point), here=False)
+
+
+@pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_sweep_file_hands_groups_to_train_py_and_compares_a_figure_that_is_logged(path: Path) -> None:
+    sweep = wandb_file.read(path)
+    assert (sweep["program"], sweep["command"][-1]) == ("train.py", "${args_no_hyphens}")
+    assert sweep["metric"] == {"name": "best/val/loss", "goal": "minimize"}
+    assert sweep["parameters"]["logger"] == {"value": "wandb"}
+    words = wandb_file.arguments(sweep)
+    assert ("hydra.sweeper.prune_by=val/loss" in words) is ("early_terminate" in sweep)
 
 
 @pytest.mark.parametrize(("options", "degrees"), [([], 16), (["legendre_polys=10"], 10), (["skip_degrees=4"], 4)])
@@ -155,3 +162,16 @@ def test_the_main_job_s_skip_fits_its_encoding(options: list[str], degrees: int)
     config = compose("experiment=blue_marble", *options)
     assert config.skip_degrees == degrees
     assert config.vision.features == 512 - (degrees**2 - 1)
+
+
+@pytest.mark.parametrize("launcher", ["submitit_slurm", "submitit_local", "ray", "basic"])
+def test_a_launcher_s_preset_has_only_what_its_plugin_takes(launcher: str) -> None:
+    hydra_setup.register()
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        config = hydra.compose("train", overrides=[f"hydra/launcher={launcher}"], return_hydra_config=True)
+    config.hydra.sweep.dir, config.hydra.job.name = "multirun", "train"
+    made = Plugins.instance()._instantiate(config.hydra.launcher)
+    if launcher == "submitit_slurm":
+        assert (made.params["gpus_per_node"], made.params["tasks_per_node"]) == (1, 1)  # type: ignore[attr-defined]
+    if launcher == "ray":
+        assert made.ray_cfg.remote == {"num_cpus": 4, "num_gpus": 1}  # type: ignore[attr-defined]

@@ -6,7 +6,13 @@ from importlib.util import find_spec
 from types import ModuleType
 
 # The extra of pyproject.toml that brings a module, where nobody nearer to it has said.
-_EXTRAS = {"scipy": "evaluate", "sklearn": "evaluate", "threadpoolctl": "evaluate", "ray": "ray"} | dict.fromkeys(
+_EXTRAS = {
+    "scipy": "evaluate",
+    "sklearn": "evaluate",
+    "threadpoolctl": "evaluate",
+    "ray": "ray",
+    "optuna": "sweep",
+} | dict.fromkeys(
     ("lightning", "hydra", "omegaconf", "wandb", "timm", "torchgeo", "webdataset", "urllib3", "obstore", "PIL", "yaml"),
     "train",
 )

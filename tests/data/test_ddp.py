@@ -58,7 +58,7 @@ trainer = L.Trainer(
 )
 trainer.fit(module, data, ckpt_path=settings["ckpt"])
 seen = {"train": module.train_seen, "validation": module.val_seen, "epochs": trainer.current_epoch}
-seen["bad"] = [data._bad[training].counts() for training in (True, False)]
+seen["bad"] = [data.bad[training].counts() for training in (True, False)]
 Path(settings["out"], f"{settings['devices']}-{trainer.global_rank}.json").write_text(json.dumps(seen))
 """
 

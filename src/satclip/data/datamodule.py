@@ -113,7 +113,7 @@ class S2DataModule(L.LightningDataModule):
         self._collection: PlacedPatches | None = None
         self._state: dict[str, Any] | None = None
         self.resumed_at: tuple[int, int] | None = None  # the epoch and batch, where a checkpoint was restored
-        self._bad: dict[bool, BadPatches] = {}
+        self.bad: dict[bool, BadPatches] = {}
 
     @property
     def channels(self) -> int:
@@ -160,13 +160,13 @@ class S2DataModule(L.LightningDataModule):
         """Shuffled batches; after a restart, those that would have come next."""
         plan = self._plan(self._begin())
         self._log_counts("left_out", self.collection.left_out)
-        self._bad[True] = BadPatches(self.max_bad_fraction, len(self.collection.train_rows))
+        self.bad[True] = BadPatches(self.max_bad_fraction, len(self.collection.train_rows))
         return self.collection.train_loader(plan)
 
     def val_dataloader(self) -> Loader:
         """Every validation sample once over all processes, in a fixed order."""
         plan = self._plan()
-        self._bad[False] = BadPatches(self.max_bad_fraction, len(self.collection.val_rows))
+        self.bad[False] = BadPatches(self.max_bad_fraction, len(self.collection.val_rows))
         return self.collection.val_loader(plan)
 
     def transfer_batch_to_device(self, batch: RawBatch, device: torch.device, dataloader_idx: int) -> RawBatch:
@@ -180,7 +180,7 @@ class S2DataModule(L.LightningDataModule):
         """Raw values to what the towers see, on the device: augmented in training, the centre crop elsewhere."""
         assert self.trainer is not None
         training = self.trainer.training
-        bad, name = self._bad[training], "bad" if training else "bad_in_validation"
+        bad, name = self.bad[training], "bad" if training else "bad_in_validation"
         before = bad.counts()
         bad.add(batch["bad"])
         if at_last_batch(self.trainer):

@@ -14,7 +14,8 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from satclip import launch_environment
-from satclip.runs.config import composing, degrees
+from satclip.runs.config import composing, degrees, launchers
+from satclip.runs.sweeping import optuna_sweeper, space
 
 ONLY_PRINTS = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i")
 
@@ -23,6 +24,9 @@ def register() -> None:
     """Teach it in this process; nothing happens the second time."""
     degrees.register()
     composing.register()
+    launchers.register()
+    space.register()
+    optuna_sweeper.register()
     OmegaConf.register_new_resolver("channels", len, replace=True)
     OmegaConf.register_new_resolver("statistics_dim", _statistics_dim, replace=True)
     OmegaConf.register_new_resolver("at_most", min, replace=True)

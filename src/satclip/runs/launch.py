@@ -21,6 +21,7 @@ from omegaconf import DictConfig, ListConfig
 
 from satclip import launch_environment
 from satclip.runs import hydra_setup, run_folder
+from satclip.runs.sweeping import trial as trials
 
 log = logging.getLogger(__name__)
 SWEEP_ONLY = ("hydra.mode", "hydra.sweep", "hydra/sweeper", "hydra.launcher", "hydra/launcher", "hydra.run.dir")
@@ -47,21 +48,31 @@ def main(config: DictConfig, *, script: str) -> dict[str, float]:
     if begun and (found := run_folder.metrics_of(folder)) is not None:
         log.info("%s has finished before and is skipped", folder)
         return found
+    if trials.pruned(folder):
+        return {}
     if config.ckpt_path is None or (begun and run_folder.traces(folder)):
         config.ckpt_path = "auto"  # a checkpoint of elsewhere is what a job begins with, not what it resumes from
     if launch_environment.rank() == 0:
         run_folder.begin_job(folder, job)
-    if several_devices(config.trainer) and not launch_environment.external():
+    # A trial as well: one that is killed, or runs out of memory, does not take the driver of its sweep with it.
+    if (several_devices(config.trainer) or trials.trial_of(folder)) and not launch_environment.external():
         return _in_own_process(config, script, job)
     return _run(config)
 
 
-def figure(metrics: Mapping[str, float], name: str) -> float:
-    """The figure of that name, for a sweeper that optimises; NaN where there is none, which a sweep has in its log.
+def figure(metrics: Mapping[str, float], name: str | Sequence[str] | None) -> float | tuple[float, ...]:
+    """The figure of that name, or several, for a sweeper that optimises; NaN where there is none, which its log says.
 
     A run whose figure is missing has been trained all the same: its work is not lost for that.
     """
-    if name not in metrics and HydraConfig.get().mode is RunMode.MULTIRUN and launch_environment.rank() == 0:
+    if name is not None and not isinstance(name, str):
+        return tuple(_figure(metrics, each) for each in name)
+    return math.nan if name is None else _figure(metrics, name)
+
+
+def _figure(metrics: Mapping[str, float], name: str) -> float:
+    told = HydraConfig.get().mode is RunMode.MULTIRUN and launch_environment.rank() == 0
+    if metrics and name not in metrics and told:
         log.error("the run has no figure %s (optimized_metric); it has %s", name, ", ".join(sorted(metrics)))
     return metrics.get(name, math.nan)
 

@@ -22,9 +22,11 @@ from omegaconf import DictConfig, OmegaConf
 from satclip import launch_environment, ranks
 from satclip.data.datamodule import S2DataModule
 from satclip.errors import is_raised_on_purpose
-from satclip.runs import ending, folders, run_folder
+from satclip.runs import ending, folders, naming, run_folder
 from satclip.runs.config import checks
 from satclip.runs.find_checkpoint import command, newest_readable, other_run, step_of
+from satclip.runs.sweeping import trial as trials
+from satclip.runs.sweeping.study import pruning_in
 from satclip.training.batch_norm import GlobalBatchNorm
 from satclip.training.callbacks.figures import KeepFigures
 from satclip.training.callbacks.resumable import Resumable, unfinished
@@ -33,6 +35,7 @@ from satclip.training.final_report import FinalReport
 from satclip.training.loggers.csv import CsvLogger
 from satclip.training.loggers.wandb import closing_wandb, forget_wandb_run
 from satclip.training.module import ContrastiveModule
+from satclip.training.shown import Shown
 
 log = logging.getLogger(__name__)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -60,10 +63,14 @@ def train(config: DictConfig) -> dict[str, float]:
     if config.compile:
         model.compile_towers()
     callbacks: list[L.Callback] = [KeepFigures(), *(instantiate(node) for node in config.callbacks.values())]
+    if (pruning := pruning_in(folder)) is not None:
+        callbacks.append(pruning)
     for callback in callbacks:
         if isinstance(callback, Resumable):
             callback.command = command(folder)
-    loggers = connect(config.logger, step, checkpoint, folder)
+        if isinstance(callback, Shown):
+            callback.facts = {"git_commit": naming.git_commit(Path(__file__).parent), "command": command(folder)}
+    loggers = connect(config.logger, step, checkpoint, folder, naming.of_hydra(config, folder))
     trainer = trainer_of(config.trainer, callbacks, loggers)
     with closing_wandb(loggers):
         for logger in loggers:
@@ -71,8 +78,13 @@ def train(config: DictConfig) -> dict[str, float]:
         trainer.fit(model, data, ckpt_path=checkpoint)
         ranks.leave()
         metrics = ending.last_moment(trainer).named("last")
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and pruning is not None and pruning.stopped_at is not None:
+            trials.prune(folder, pruning.stopped_at, pruning.monitor, pruning.figure)
+        elif trainer.is_global_zero:
             metrics = ending.conclude(trainer, model, data, folder, loggers, report)
+            for callback in callbacks:
+                if isinstance(callback, Shown):
+                    callback.keep_model(trainer, folder / "checkpoints" / "best.ckpt")
             if reason := unfinished(trainer):
                 log.warning("not complete, hence no %s: %s; to resume: %s", run_folder.METRICS, reason, command(folder))
             else:
@@ -112,9 +124,10 @@ def begin(folder: Path, checkpoint: str | None) -> tuple[Path | None, int]:
     return found or (None, 0)
 
 
-def connect(nodes: DictConfig, step: int, checkpoint: Path | None, folder: Path) -> list[Logger]:
+def connect(nodes: DictConfig, step: int, checkpoint: Path | None, folder: Path, run: naming.Naming) -> list[Logger]:
     """The loggers that can be had, ready to resume at the step of a checkpoint."""
-    loggers: list[Logger] = [logger for node in nodes.values() if (logger := instantiate(node)) is not None]
+    made = (instantiate(node, **naming.named(node, run)) for node in nodes.values())
+    loggers: list[Logger] = [logger for logger in made if logger is not None]
     for logger in loggers:
         if isinstance(logger, CsvLogger) and launch_environment.rank() == 0:
             logger.resume_at(step, None if checkpoint is None else other_run(checkpoint, folder))

@@ -45,7 +45,7 @@ class Run:
     ckpt_path: str | None
     compile: bool
     matmul_precision: Literal["highest", "high", "medium"]
-    optimized_metric: str | None
+    optimized_metric: str | list[str] | None
     output_dir: str
 
 

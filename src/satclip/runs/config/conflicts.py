@@ -30,11 +30,13 @@ def conflict(plain: Mapping[str, Any]) -> str | None:
             f"loss=match needs an image tower that does not learn, and {tower} does: it would give all images the same "
             "numbers; give vision=statistics, or a contrastive loss (loss=clip)"
         )
-    metric = plain["optimized_metric"]
-    if metric is not None and not metric.startswith(("best/", "last/")):
-        return (
-            f"optimized_metric={metric} is no figure of metrics.json: those begin with best/ or last/, as best/val/loss"
-        )
+    asked = plain["optimized_metric"]
+    for metric in [asked] if isinstance(asked, str) else asked or ():
+        if not metric.startswith(("best/", "last/")):
+            return (
+                f"optimized_metric={metric} is no figure of metrics.json: those begin with best/ or last/, "
+                "as best/val/loss"
+            )
     parts = [f"{stage}/loss/{name}" for stage in ("val", "train") for name in plain["loss"].get("losses") or ()]
     return _monitors(plain["callbacks"], plain["trainer"].get("limit_val_batches"), parts)
 

@@ -9,6 +9,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from satclip import ranks
@@ -63,6 +64,14 @@ class BestCheckpoint(ModelCheckpoint):
         if paths["kth_best_model_path"] in scores:
             restored["kth_value"] = scores[paths["kth_best_model_path"]]
         super().load_state_dict({**state_dict, **paths, **restored, "dirpath": self.dirpath, "last_model_path": ""})
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Keep the best, and have W&B know `best/val/loss` so far: what its sweeps compare, and end poor runs by."""
+        super().on_validation_end(trainer, pl_module)
+        if self.best_model_score is not None and self.monitor is not None and not trainer.sanity_checking:
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    logger.log_metrics({f"best/{self.monitor}": float(self.best_model_score)}, trainer.global_step)
 
     def check_monitor_top_k(self, trainer: L.Trainer, current: Tensor | None = None) -> bool:
         """Whether a score is the best; the one that a run which was killed had saved already counts again."""

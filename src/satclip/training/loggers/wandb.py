@@ -13,9 +13,16 @@ import wandb
 from lightning.pytorch.loggers import Logger, WandbLogger
 
 from satclip import launch_environment
+from satclip.better import higher_is_better
 
 log = logging.getLogger(__name__)
 PATIENCE = 8.0  # seconds in which the server must have begun the run; WANDB_INIT_TIMEOUT gives it another time
+# Of these W&B's summary has the best value beside the last.
+SUMMED_UP = (
+    "val/loss", "train/loss", "probe/elevation/r2", "probe/climate_zone/accuracy",
+    *(f"val/image_to_location/{figure}" for figure in ("top1", "top10", "median_km")),
+    *(f"val/location_to_image/{figure}" for figure in ("top1", "top10", "median_km")),
+)  # fmt: skip
 RUN_ID = "run-id"  # file in the W&B folder
 
 
@@ -33,6 +40,28 @@ class TolerantWandbLogger(WandbLogger):
         with self.tolerance():
             if not self._failed:
                 super().log_metrics(metrics, step)
+
+    def describe(self, facts: Mapping[str, Any]) -> None:
+        """Put facts about the run (commit, data) beside its options, unless W&B has failed before."""
+        with self.tolerance():
+            if not self._failed and launch_environment.rank() == 0:
+                self.experiment.config.update(dict(facts), allow_val_change=True)
+
+    def keep_model(self, checkpoint: Path, data: str, facts: Mapping[str, Any]) -> None:
+        """Keep a checkpoint as an artifact that names the data it comes from.
+
+        Online the data is an artifact as well, without its bytes, and the run is between the two. Offline, W&B can use
+        none: the model's metadata says which data it was.
+        """
+        with self.tolerance():
+            if self._failed or launch_environment.rank() > 0:
+                return
+            run = self.experiment
+            if not run.offline:
+                run.use_artifact(wandb.Artifact(f"data-{data}", type="dataset", metadata=dict(facts)))
+            model = wandb.Artifact(f"model-{run.id}", type="model", metadata={"data": f"data-{data}", **facts})
+            model.add_file(str(checkpoint))
+            run.log_artifact(model)
 
     def log_hyperparams(self, params: Any) -> None:
         """Log, unless W&B has failed before."""
@@ -73,7 +102,7 @@ def wandb_logger(*, save_dir: str, offline: bool | str = "auto", **options: Any)
         return None
     reason = _why_offline() if offline == "auto" else "logger.wandb.offline=true" if offline else None
     settings = wandb.Settings() if "WANDB_INIT_TIMEOUT" in os.environ else wandb.Settings(init_timeout=PATIENCE)
-    options = {"save_dir": save_dir, "settings": settings, **options}
+    options = {"save_dir": save_dir, "settings": settings, "job_type": "train", **options}
     try:
         if not reason:
             try:
@@ -115,7 +144,11 @@ def closing_wandb(loggers: Sequence[Logger]) -> Iterator[None]:
 def _begun(**options: Any) -> TolerantWandbLogger:
     """A logger whose W&B run has begun, which Lightning would put off to where it can no longer be helped."""
     logger = TolerantWandbLogger(**options)
-    _ = logger.experiment
+    run = logger.experiment
+    if launch_environment.rank() == 0:
+        for name in SUMMED_UP:
+            way = "max" if higher_is_better(name) else "min"
+            run.define_metric(name, step_metric="trainer/global_step", summary=f"{way},last")
     return logger
 
 
