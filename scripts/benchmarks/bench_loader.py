@@ -155,12 +155,13 @@ def pace_of_a_worker(root: Path) -> float:
 def measure_start(shard: Path, folder: Path, batch_size: int, workers: int) -> tuple[float, float]:
     """Seconds until 100 shards of 1,000 are ready, and until the first batch is there, in a process of its own."""
     root = folder / "many"
-    root.mkdir(exist_ok=True)
+    root.mkdir()
+    index = json.loads((shard / "shard-00000.tar.index.json").read_text())
+    names = index["members"]["names"]
     for number in range(100):
-        for suffix in (".tar", ".tar.index.json"):
-            link = root / f"shard-{number:05d}{suffix}"
-            if not link.exists():
-                link.symlink_to(shard / f"shard-00000{suffix}")
+        (root / f"shard-{number:05d}.tar").symlink_to(shard / "shard-00000.tar")
+        index["members"]["names"] = [f"{number}_{name}" for name in names]  # every patch has a name of its own
+        (root / f"shard-{number:05d}.tar.index.json").write_text(json.dumps(index))
     command = [sys.executable, "-c", START, str(root), str(batch_size), str(workers)]
     found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     return float(found[0]), float(found[1])

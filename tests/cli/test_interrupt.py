@@ -1,5 +1,6 @@
 """A command that is stopped leaves what was there before, and nothing else."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -71,3 +72,18 @@ def test_a_failure_halfway_leaves_what_was_there(
     assert "No space left on device" in outcome.err
     assert (tmp_path / "out.npy").read_text() == "what was there before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.npy"]
+
+
+def test_a_report_that_is_stopped_between_two_files_says_which_stayed(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from satclip.cli import main
+    from satclip.downstream.benchmark import files
+
+    monkeypatch.setattr(files, "summary", lambda found: os.kill(os.getpid(), signal.SIGTERM))
+    folder = tmp_path / "report"
+    words = ("--task", "checkerboard:4000", "--labels", "30", "--draws", "1", "--holdout", "random", "--rivals", "none")
+    assert main(["evaluate", model, *words, "-o", str(folder)]) == 143
+    stayed = f"{folder / 'report.md'}, {folder / 'records.csv'}"
+    assert capsys.readouterr().err.endswith(f"Interrupted: only {stayed} had been written, and stayed.\n")
+    assert sorted(path.name for path in folder.iterdir()) == ["records.csv", "report.md"]

@@ -7,7 +7,7 @@ second ends the command as quietly as a later one.
 import sys
 from collections.abc import Sequence
 
-from satclip.cli.signals import Stopped, heeded
+from satclip.cli.signals import Heard, Stopped, heeded
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,14 +21,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return run(arguments)
         except (Stopped, KeyboardInterrupt):
-            return _interrupted(stopped.number)
+            return _interrupted(stopped)
         except Exception:
             if stopped.number is None:
                 raise
-            return _interrupted(stopped.number)  # what an import made of it on its way up
+            return _interrupted(stopped)  # what an import made of it on its way up
 
 
-def _interrupted(number: int | None) -> int:
+def _interrupted(stopped: Heard) -> int:
     if sys.stderr is not None:
-        sys.stderr.write("Interrupted: no file was written.\n")
-    return 128 + (number or 2)
+        written = ", ".join(stopped.written)
+        line = f"only {written} had been written, and stayed" if written else "no file was written"
+        sys.stderr.write(f"Interrupted: {line}.\n")
+    return 128 + (stopped.number or 2)

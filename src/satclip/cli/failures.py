@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 
 import click
+
+from satclip.cli.signals import wrote
 
 
 @contextmanager
@@ -31,3 +34,9 @@ def need(extra: str, *modules: str) -> None:
             import_module(module)
         except ModuleNotFoundError as error:
             raise click.ClickException(f"this needs {error.name}: pip install 'satclip[{extra}]'") from error
+
+
+def tell_file(path: Path | str) -> None:
+    """Say that a file is whole: on standard error, and in the last line of a command that is stopped later."""
+    wrote(str(path))
+    click.echo(str(path), err=True)

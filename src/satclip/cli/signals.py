@@ -18,11 +18,18 @@ class Stopped(BaseException):
 
 
 class Heard:
-    """The first signal that came; None before. `held` puts off what a signal does."""
+    """The first signal that came; None before. `held` puts off what a signal does.
+
+    Attributes:
+        number: of the signal.
+        holding: whether what it does waits.
+        written: files that the command has written whole, for the last line of one that is stopped between two.
+    """
 
     def __init__(self) -> None:
         self.number: int | None = None
         self.holding = False
+        self.written: list[str] = []
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """The handler."""
@@ -66,3 +73,8 @@ def held() -> Iterator[None]:
         heard.holding = False
         if heard.number is not None:
             raise Stopped(heard.number)
+
+
+def wrote(path: str) -> None:
+    """Say that a file is whole, where a command writes more than one."""
+    _heard.written.append(path)

@@ -18,6 +18,9 @@ from satclip.harmonics.tables import recurrence_factors, scales
 _LARGEST_TILE, _SMALLEST_TILE = 512, 128  # places: enough to fill a line of pages, few enough to stay in the cache
 _FAINT = 1e-20
 _LINE, _PAGE = 64, 4096  # bytes
+_FEW_NUMBERS = (
+    2**17
+)  # of a result: waking threads takes as long as computing so many, or milliseconds on a busy machine
 
 Array = npt.NDArray[np.floating]
 Floats = npt.NDArray[np.float64]
@@ -32,12 +35,16 @@ def compute(degrees: Floats, legendre_polys: int, calculation: str, dtype: npt.D
     share = _LINE * -(-count // (_LINE * threads))  # of a thread, in whole lines: two threads never write to one
     tile = min(max(share, _SMALLEST_TILE), _LARGEST_TILE)
     flat, stride = _aligned(rows, count, np.dtype(dtype))
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-    _touch(flat, _PAGE // flat.itemsize)
     # Near a pole cos(latitude)^m leaves the range of float32, and whatever is done to the subnormal numbers below it
     # takes many times as long. 1e-20 more is far below rounding, and there are none.
     faint = _FAINT if flat.dtype == np.float32 else 0.0
-    _fill(degrees, *_constants(legendre_polys, calculation), tile, faint, flat, stride)
+    work = (degrees, *_constants(legendre_polys, calculation), tile, faint, flat, stride)
+    if threads == 1 or count <= tile or flat.size <= _FEW_NUMBERS:
+        _fill_alone(*work)
+    else:
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        _touch(flat, _PAGE // flat.itemsize)
+        _fill(*work)
     return flat.reshape(rows, stride)[:, :count]
 
 
@@ -67,7 +74,57 @@ def _touch(flat: Array, step: int) -> None:
         flat[page * step] = 0
 
 
-@numba.njit(cache=True, parallel=True, nogil=True, fastmath={"contract", "nsz"})  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz"})  # type: ignore[untyped-decorator]
+def _fill_tile(
+    degrees: Floats,
+    sectoral: Floats,
+    growth: Floats,
+    decay: Floats,
+    scale: Floats,
+    start: int,
+    size: int,
+    faint: float,
+    flat: Array,
+    stride: int,
+) -> None:
+    """Every inner loop runs over the places of a tile, which is what a processor's vectors want."""
+    polys = len(sectoral)
+    sine, cosine, east, north = np.empty((4, size))  # of latitude; of longitude
+    wave_sine, wave_cosine, edge, here, below = np.empty((5, size))
+    for i in range(size):
+        longitude, latitude = math.radians(degrees[start + i, 0]), math.radians(degrees[start + i, 1])
+        sine[i], cosine[i] = math.sin(latitude), math.cos(latitude)
+        east[i], north[i] = math.sin(longitude), math.cos(longitude)
+        wave_sine[i], wave_cosine[i], edge[i] = 0.0, 1.0, sectoral[0]
+    for m in range(polys):
+        if m > 0:
+            for i in range(size):
+                turned = wave_cosine[i] * north[i] - wave_sine[i] * east[i]
+                wave_sine[i] = wave_sine[i] * north[i] + wave_cosine[i] * east[i]
+                wave_cosine[i] = turned
+                edge[i] *= sectoral[m] * cosine[i]
+        for i in range(size):
+            here[i], below[i] = edge[i], 0.0
+        for degree in range(m, polys):
+            if degree > m:
+                up, down = growth[degree, m], decay[degree, m]
+                for i in range(size):
+                    value = up * sine[i] * here[i] - down * below[i]
+                    below[i] = here[i]
+                    here[i] = value
+            factor, centre = scale[degree, m], degree * degree + degree
+            first = (centre + m) * stride + start
+            row = flat[first : first + size]
+            for i in range(size):
+                row[i] = factor * here[i] * wave_cosine[i] + faint
+            if m > 0:
+                first = (centre - m) * stride + start
+                row = flat[first : first + size]
+                for i in range(size):
+                    row[i] = factor * here[i] * wave_sine[i] + faint
+
+
+@numba.njit(cache=True, parallel=True, nogil=True)  # type: ignore[untyped-decorator]
 def _fill(
     degrees: Floats,
     sectoral: Floats,
@@ -79,41 +136,26 @@ def _fill(
     flat: Array,
     stride: int,
 ) -> None:
-    """Tile by tile: every inner loop runs over the places of a tile, which is what a processor's vectors want."""
-    count, polys = len(degrees), len(sectoral)
-    for number in prange((count + tile - 1) // tile):
+    """Tile by tile, as many at a time as there are threads."""
+    for number in prange((len(degrees) + tile - 1) // tile):
         start = number * tile
-        size = min(tile, count - start)
-        sine, cosine, east, north = np.empty((4, size))  # of latitude; of longitude
-        wave_sine, wave_cosine, edge, here, below = np.empty((5, size))
-        for i in range(size):
-            longitude, latitude = math.radians(degrees[start + i, 0]), math.radians(degrees[start + i, 1])
-            sine[i], cosine[i] = math.sin(latitude), math.cos(latitude)
-            east[i], north[i] = math.sin(longitude), math.cos(longitude)
-            wave_sine[i], wave_cosine[i], edge[i] = 0.0, 1.0, sectoral[0]
-        for m in range(polys):
-            if m > 0:
-                for i in range(size):
-                    turned = wave_cosine[i] * north[i] - wave_sine[i] * east[i]
-                    wave_sine[i] = wave_sine[i] * north[i] + wave_cosine[i] * east[i]
-                    wave_cosine[i] = turned
-                    edge[i] *= sectoral[m] * cosine[i]
-            for i in range(size):
-                here[i], below[i] = edge[i], 0.0
-            for degree in range(m, polys):
-                if degree > m:
-                    up, down = growth[degree, m], decay[degree, m]
-                    for i in range(size):
-                        value = up * sine[i] * here[i] - down * below[i]
-                        below[i] = here[i]
-                        here[i] = value
-                factor, centre = scale[degree, m], degree * degree + degree
-                first = (centre + m) * stride + start
-                row = flat[first : first + size]
-                for i in range(size):
-                    row[i] = factor * here[i] * wave_cosine[i] + faint
-                if m > 0:
-                    first = (centre - m) * stride + start
-                    row = flat[first : first + size]
-                    for i in range(size):
-                        row[i] = factor * here[i] * wave_sine[i] + faint
+        size = min(tile, len(degrees) - start)
+        _fill_tile(degrees, sectoral, growth, decay, scale, start, size, faint, flat, stride)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _fill_alone(
+    degrees: Floats,
+    sectoral: Floats,
+    growth: Floats,
+    decay: Floats,
+    scale: Floats,
+    tile: int,
+    faint: float,
+    flat: Array,
+    stride: int,
+) -> None:
+    """Tile by tile in the caller's own thread."""
+    for start in range(0, len(degrees), tile):
+        size = min(tile, len(degrees) - start)
+        _fill_tile(degrees, sectoral, growth, decay, scale, start, size, faint, flat, stride)

@@ -58,7 +58,7 @@ def test_both_routes_of_a_prediction_agree() -> None:
     together = ridge.predict(new, ALPHAS)  # 200 rows against 46 columns: coefficients first
     by_three = np.concatenate([ridge.predict(new[start : start + 3], ALPHAS) for start in range(0, 200, 3)], axis=1)
     np.testing.assert_allclose(together, by_three, rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(ridge.part(slice(1, 2)).predict(new, ALPHAS)[..., 0], together[..., 1], rtol=1e-9)
+    np.testing.assert_allclose(ridge.part(np.array([1])).predict(new, ALPHAS)[..., 0], together[..., 1], rtol=1e-9)
 
 
 def test_sums_of_parts_are_the_sum_of_the_whole() -> None:

@@ -169,3 +169,17 @@ def test_with_many_labels_the_first_fold_chooses_the_scaling_and_all_folds_the_p
     in_company = probe.answers([candidate], [Goal(codes, 3), Goal(y, None), Goal(-(y**2), None)], train, test, folds)[1]
     assert replace(in_company.choice, inner_score=0) == replace(alone.choice, inner_score=0)
     assert in_company.choice.inner_score == pytest.approx(alone.choice.inner_score, abs=1e-12)
+
+
+def test_classes_that_no_training_row_has_change_no_answer() -> None:
+    x, _, codes = data(6)
+    train, test = np.arange(90), np.arange(90, 120)
+    folds = plain_folds(np.arange(90) % 3)
+    sparse, names = np.array([1, 3, 6])[codes], np.array([1, 3, 6])
+    many = Goal(np.where(np.arange(120) < 90, sparse, 5), 8)  # what is tested has a class of its own
+    wide, _ = RidgeProbe().answers([Candidate("x", x)], [many, Goal(codes, 3)], train, test, folds)
+    (narrow,) = RidgeProbe().answers([Candidate("x", x)], [Goal(codes, 3)], train, test, folds)
+    np.testing.assert_allclose(wide.predicted[:, names], narrow.predicted, rtol=1e-9)
+    assert not np.delete(wide.predicted, names, axis=1).any()
+    assert replace(wide.choice, inner_score=0) == replace(narrow.choice, inner_score=0)
+    assert wide.choice.inner_score == pytest.approx(narrow.choice.inner_score, abs=1e-12)

@@ -1,6 +1,8 @@
 """Vectors are computed once per encoder and places, and never confused."""
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -141,3 +143,38 @@ class Giving:
 def test_an_encoder_that_gives_no_vectors_is_named(vectors: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         VectorCache()(Giving(vectors), PLACES)
+
+
+ASKED_AGAIN = """
+import sys
+from pathlib import Path
+import numpy as np
+from satclip.downstream.evaluate.vectors import VectorCache
+
+places = np.array([[0.0, 0.0], [10.0, 20.0], [-30.0, 40.0]])
+
+class Times:
+    seen = "nothing"
+    def __init__(self, factor):
+        self.name = self.fingerprint = f"times {factor}"
+        self.factor = factor
+    def __call__(self, lonlat):
+        return self.factor * lonlat
+
+for number in range(300):
+    factor = number % 7
+    assert (VectorCache(Path(sys.argv[1]), 400)(Times(factor), places) == factor * places).all()
+"""
+
+
+def test_two_processes_share_a_folder_that_holds_too_little_for_both(tmp_path: Path) -> None:
+    both = [
+        subprocess.Popen([sys.executable, "-c", ASKED_AGAIN, str(tmp_path)], stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for process in both:
+        _, said = process.communicate(timeout=120)
+        assert (process.returncode, said) == (0, "")
+    kept = list(tmp_path.iterdir())
+    assert {path.suffix for path in kept} == {".npy"}
+    assert 0 < sum(path.stat().st_size for path in kept) <= 2 * 400

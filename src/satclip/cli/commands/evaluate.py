@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from satclip.cli.failures import expected, need
+from satclip.cli.failures import expected, need, tell_file
 
 if TYPE_CHECKING:
     from satclip.downstream.benchmark.choose import Chosen
@@ -128,8 +128,7 @@ def evaluate(
     tell(found)
     if output is not None:
         with expected(OSError, prefix=f"{output}: "):
-            for path in save(found, output):
-                click.echo(str(path), err=True)
+            save(found, output, watch=tell_file)
 
 
 def _coordbench(made: "Rows", chosen: "Chosen", seed: int, output: Path | None) -> None:
@@ -144,4 +143,4 @@ def _coordbench(made: "Rows", chosen: "Chosen", seed: int, output: Path | None) 
     tell_coordbench(lines, (*chosen.missing, *made.missing))
     if output is not None:
         with expected(OSError, prefix=f"{output}: "):
-            click.echo(str(save_lines(lines, output)), err=True)
+            tell_file(save_lines(lines, output))

@@ -6,7 +6,7 @@ from typing import Literal
 import click
 
 from satclip.cli import options
-from satclip.cli.failures import expected, need
+from satclip.cli.failures import expected, need, tell_file
 
 
 @click.command(
@@ -108,16 +108,15 @@ def probe(
     tell_rows(found, task.name)
     tell(found)
     with expected(ValueError, OSError, ModuleNotFoundError):
-        click.echo(str(draw_errors(found, task, picture)), err=True)
+        tell_file(draw_errors(found, task, picture))
         if output is not None:
-            for path in save(found, output):
-                click.echo(str(path), err=True)
+            save(found, output, watch=tell_file)
         if kept is None and raster is None:
             return
         fitted, encoder = fit(made.rows[0], task, seed=seed)
         if kept is not None:
             fitted.save(kept)
-            click.echo(str(kept), err=True)
+            tell_file(kept)
         if raster is not None and cells is not None:
             predict(fitted, encoder, raster, cells, target)
-            click.echo(str(raster), err=True)
+            tell_file(raster)

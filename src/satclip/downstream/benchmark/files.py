@@ -3,7 +3,7 @@
 import csv
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,25 +22,33 @@ def save(
     *,
     beside: Sequence[Table] = (),
     pictures: Mapping[str, Path] = MappingProxyType({}),
+    watch: Callable[[Path], None] = lambda path: None,
 ) -> tuple[Path, ...]:
     """Write report.html, report.md, records.csv, summary.csv and table.md, each whole or not at all.
 
-    Returns what was written. table.md is the one table that a README shows.
+    Returns what was written, and tells `watch` each file as soon as it is whole. table.md is the one table that a
+    README shows.
 
     Where matplotlib or the outlines of the land are not installed, a warning names them and the page is left out.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written = [_text(folder / "report.md", document(found, beside))]
-    written.append(_csv(folder / "records.csv", (record.flat() for record in found.results.records)))
-    written.append(_csv(folder / "summary.csv", summary(found)))
-    written.append(_text(folder / "table.md", compact(found) + "\n"))
+    written = []
+
+    def keep(path: Path) -> None:
+        written.append(path)
+        watch(path)
+
+    keep(_text(folder / "report.md", document(found, beside)))
+    keep(_csv(folder / "records.csv", (record.flat() for record in found.results.records)))
+    keep(_csv(folder / "summary.csv", summary(found)))
+    keep(_text(folder / "table.md", compact(found) + "\n"))
     try:
         from satclip.downstream.benchmark.page import page  # matplotlib is of another extra
 
-        written.insert(0, _text(folder / "report.html", page(found, beside=beside, pictures=pictures)))
+        keep(_text(folder / "report.html", page(found, beside=beside, pictures=pictures)))
     except ModuleNotFoundError as error:
         log.warning("no report.html: it needs %s: pip install 'satclip[evaluate,cli]'", error.name)
-    return tuple(written)
+    return tuple(sorted(written, key=lambda path: NAMES.index(path.name)))
 
 
 def summary(found: Benchmark) -> Iterable[dict[str, object]]:

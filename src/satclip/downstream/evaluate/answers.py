@@ -29,12 +29,22 @@ class Goal:
         columns = self.truth[:, None] if self.classes is None else one_hot(self.truth.astype(np.int64), self.classes)
         object.__setattr__(self, "columns", np.asarray(columns, dtype=np.float64))
 
-    def losses(self, predicted: Array, rows: Rows) -> Array:
-        """Squared error, or the number of wrong answers, of each of A predictions: [A, M, T] -> [A]."""
+    def taught(self, train: Rows) -> Rows:
+        """The columns that rows `train` teach anything: classes that none of them has are 0 to every linear probe."""
+        if self.classes is None:
+            return np.zeros(1, dtype=np.int64)
+        return np.unique(self.truth[train].astype(np.int64))
+
+    def losses(self, predicted: Array, rows: Rows, taught: Rows | None = None) -> Array:
+        """Squared error, or the number of wrong answers, of each of A predictions: [A, M, T] -> [A].
+
+        Where only the columns `taught` are predicted, T of them, they are named.
+        """
         if self.classes is None:
             squared: Array = ((predicted[:, :, 0] - self.truth[rows]) ** 2).sum(1)
             return squared
-        wrong: Array = (predicted.argmax(2) != self.truth[rows]).sum(1).astype(np.float64)
+        answered = predicted.argmax(2) if taught is None else taught[predicted.argmax(2)]
+        wrong: Array = (answered != self.truth[rows]).sum(1).astype(np.float64)
         return wrong
 
     def score(self, loss: float, train: Rows, held: Rows) -> float:

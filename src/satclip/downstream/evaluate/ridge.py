@@ -150,8 +150,8 @@ class Ridge:
         found = cls.primal(moments, scale)
         return replace(found, mean=found.mean + shift)
 
-    def part(self, targets: slice) -> "Ridge":
-        """The same problem for some of its targets."""
+    def part(self, targets: NDArray[np.int64]) -> "Ridge":
+        """The same problem for some of its targets, by their numbers."""
         return replace(self, intercept=self.intercept[targets], cross=self.cross[:, targets])
 
     def weights(self, alphas: Sequence[float] | Array) -> Array:
