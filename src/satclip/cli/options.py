@@ -38,8 +38,8 @@ def model_option(function: Function) -> Function:
         "source",
         required=True,
         metavar="SOURCE",
-        help="Checkpoint file, run's folder, safetensors folder or hub name (microsoft/SatCLIP-ViT16-L40); "
-        "untrained:SOURCE for fresh weights.",
+        help="blue-marble, a checkpoint file, run's folder, safetensors folder or hub name "
+        "(microsoft/SatCLIP-ViT16-L40); untrained:SOURCE for fresh weights.",
     )(function)
 
 
