@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-COMMANDS = ("embed", "export", "grid", "info", "map", "resume", "similar")
+COMMANDS = ("embed", "export", "grid", "info", "map", "models", "predict", "resume", "similar", "train")
 HEAVY = ("torch", "pyarrow", "numpy", "rasterio", "matplotlib", "ray", "lightning", "hydra", "onnx")
 
 

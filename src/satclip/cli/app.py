@@ -15,9 +15,11 @@ from satclip.cli.commands.index import index
 from satclip.cli.commands.info import info
 from satclip.cli.commands.map import map_
 from satclip.cli.commands.models import models
+from satclip.cli.commands.predict import predict
 from satclip.cli.commands.probe import probe
 from satclip.cli.commands.resume import resume
 from satclip.cli.commands.similar import similar
+from satclip.cli.commands.train import train
 
 
 @click.group(
@@ -40,5 +42,5 @@ def app() -> None:
     """Use location encoders: embed places and grids, draw maps, inspect, score and export models."""
 
 
-for _command in (embed, grid, map_, similar, models, info, evaluate, probe, index, export, resume):
+for _command in (embed, grid, map_, similar, models, info, evaluate, probe, predict, index, export, train, resume):
     app.add_command(_command)
