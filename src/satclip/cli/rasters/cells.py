@@ -8,6 +8,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from satclip.cli.failures import need
+
 _MOST = 2**31 - 1  # on a side, in a GeoTIFF; a sixtieth of a metre at the equator
 Degrees = NDArray[np.float64]
 
@@ -76,6 +78,7 @@ class Cells:
 
     def on_land(self, rows: slice, columns: slice) -> NDArray[np.bool_]:
         """Whether centres lie on land, of Natural Earth 1:50m: bool [rows, columns]."""
+        need("cli", "shapely")
         import shapely
 
         from satclip.geography.outlines import outlines
