@@ -28,7 +28,7 @@ def most_alike(alike: Tensor, lonlat: Tensor, place: Tensor, count: int, *, apar
     Without the distance they would be the cells around the place itself.
 
     Args:
-        alike: similarity of N places to it, [N]; rows of NaN are passed over.
+        alike: similarity of N places to it, [N]; rows of NaN are skipped.
         lonlat: those places, degrees [N, 2].
         place: degrees [1, 2] or [2].
         count: how many.

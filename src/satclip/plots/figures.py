@@ -84,7 +84,7 @@ def map_figure(encoders: Encoders, look: Look | None = None) -> Figure:
         colours = natural_colours(components, grid.lonlat, grid.weights)
         _paint(axes, grid, colours.numpy(), look)
         shares = ", ".join(f"{100 * each:.0f}" for each in explained.tolist())
-        _foot(axes, (f"colours: {100 * float(explained.sum()):.0f} % of the variance", f"({shares})"), look)
+        _foot(axes, (f"colours: {100 * float(explained.sum()):.0f} %", "of the variance", f"({shares})"), look)
     return figure
 
 
