@@ -109,7 +109,10 @@ def test_degrees_are_refused_where_the_encoding_has_none(encoding: str) -> None:
 def test_every_experiment_composes_and_builds(experiment: str) -> None:
     # Weights cannot be fetched in a test: the towers are the same without them.
     weights = [] if experiment.startswith("blue_marble") else ["vision.weights=none"]
-    config = compose(f"experiment={experiment}", "trainer.accelerator=cpu", "trainer.precision=32-true", *weights)
+    mine = ["dataset.root=patches"] if experiment == "region" else []  # one's own: it has no other place
+    config = compose(
+        f"experiment={experiment}", "trainer.accelerator=cpu", "trainer.precision=32-true", *weights, *mine
+    )
     checks.check(config)
     model = instantiate(config.model)
     assert model.model.location_encoder.embedding_dim == config.embedding_dim

@@ -30,7 +30,7 @@ ENDINGS = {
     "export": ["", ".pt2"],
 }
 OPTIONS = {  # and values that are right
-    "info": {"--json": []},
+    "info": {"--json": [], "--bounds": ["0"]},
     "grid": {
         "--resolution": ["30", "45"],
         "--bounds": ["0"],
@@ -48,8 +48,8 @@ OPTIONS = {  # and values that are right
         "--device": ["cpu"],
         "--workers": ["1"],
     },
-    "map": {"--device": ["cpu"], "--resolution": ["29.5"]},
-    "similar": {"--lon": ["13.4"], "--lat": ["52.5"], "--device": ["cpu"], "--resolution": ["29.5"]},
+    "map": {"--device": ["cpu"], "--resolution": ["29.5"], "--bounds": ["0"], "--size": ["1"], "--dpi": ["30"]},
+    "similar": {"--lon": ["13.4"], "--lat": ["52.5"], "--device": ["cpu"], "--resolution": ["29.5"], "--top": ["3"]},
     "export": {"--format": ["safetensors", "pt2"], "--dtype": ["float32", "float64"]},
 }
 NEEDED = {"map": ["--resolution"], "similar": ["--resolution", "--lon", "--lat"], "export": ["--format"]}

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 
 def test_info_tells_encoding_network_and_size(satclip: Any, model: str) -> None:
     outcome = satclip("info", model)
@@ -33,3 +35,15 @@ def test_what_is_no_model_is_told_in_a_line(satclip: Any, tmp_path: Path) -> Non
     assert outcome.code == 1
     assert outcome.err.startswith("Error: ")
     assert "Traceback" not in outcome.err
+
+
+def test_info_tells_the_distance_at_which_similarity_halves(satclip: Any, model: str) -> None:
+    """The small model has six degrees: what it resolves lies between a wave of the highest and the whole Earth."""
+    told = satclip("info", model, "--json")
+    found = json.loads(told.out)["resolves"]
+    assert found["finest_wave_km"] == pytest.approx(2 * 20015 / 5, rel=1e-3)
+    assert 300 < found["similarity_halves_at_km"] < 5000
+    assert f"similarity halves at {found['similarity_halves_at_km']:,.0f} km" in satclip("info", model).out
+    alps = json.loads(satclip("info", model, "--json", "--bounds", 5, 43, 16, 49).out)["resolves"]
+    assert alps["similarity_halves_at_km"] != found["similarity_halves_at_km"]
+    assert satclip("info", model, "--bounds", 5, 43, 5, 49).code == 2

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-COMMANDS = ("embed", "export", "grid", "info", "map", "resume", "similar")
+COMMANDS = ("embed", "export", "grid", "info", "map", "models", "predict", "resume", "similar", "train")
 HEAVY = ("torch", "pyarrow", "numpy", "rasterio", "matplotlib", "ray", "lightning", "hydra", "onnx")
 
 
@@ -59,7 +59,18 @@ def test_every_help_has_examples(command: str, satclip: Any) -> None:
         (("embed", "in.gpkg", "--model", "m", "-o", "out.npy", "--lon", "a"), "holds points"),
         (("grid", "--model", "m", "-o", "out.png"), "must end in one of .tif"),
         (("grid", "--model", "m", "-o", "out.tif", "--resolution", "0.7"), "0.7 does not divide the 360 degrees"),
-        (("grid", "--model", "m", "-o", "out.tif", "--bounds", "5", "6", "4", "7"), "west < east"),
+        (("grid", "--model", "m", "-o", "out.tif", "--bounds", "5", "6", "5", "7"), "across the date line"),
+        (("grid", "--model", "m", "-o", "out.npy", "--dtype", "int8"), "has no scale for int8"),
+        (("map", "--model", "m", "-o", "out.png", "--bounds", "5", "7", "6", "6"), "south below north"),
+        (("map", "--model", "m", "-o", "out.png", "--resolution", "0.1"), "--bounds allow finer"),
+        (("map", "--model", "m", "-o", "out.png", "--resolution", "0.001", "--bounds", "0", "0", "9", "9"), "too many"),
+        (("similar", "--model", "m", "-o", "a.png", "--lon", "0", "--lat", "-95"), "latitude must lie in -90..90"),
+        (("similar", "--model", "m", "-o", "a.tif", "--lon", "0", "--lat", "0", "--top", "5"), "leave --top"),
+        (("similar", "--model", "m", "--model", "n", "-o", "a.csv", "--lon", "0", "--lat", "0"), "give one for a file"),
+        (
+            ("similar", "--model", "m", "-o", "a.png", "--lon", "0", "--lat", "0", "--vmin", ".5", "--vmax", ".1"),
+            "lie below --vmax",
+        ),
         (("map", "--model", "m", "-o", "out.tif"), "must end in one of .png"),
         (("similar", "--model", "m", "-o", "out.png", "--lon", "5"), "--lat"),
         (("export", "m", "-o", "out.onnx"), "--format"),

@@ -21,7 +21,8 @@ def load_location_encoder(
 
     Args:
         source: a checkpoint of ours or of the published system, a run's folder (its checkpoints/best.ckpt, else
-            last.ckpt), a folder that `save_pretrained` wrote, or a name on the hub: `microsoft/SatCLIP-ViT16-L40`, the
+            last.ckpt), a folder that `save_pretrained` wrote, `blue-marble`, which the package carries, or a name on
+            the hub: `microsoft/SatCLIP-ViT16-L40`, the
             other five released models, or whatever `push_to_hub` put there. `untrained:SOURCE` is the same architecture
             with fresh weights, always the same ones. `encoder.source` says what was taken.
         device: where to put it.

@@ -1,5 +1,6 @@
 """Where a model comes from: a file, a folder, or a name on the Hugging Face hub."""
 
+import difflib
 import logging
 import re
 from pathlib import Path
@@ -11,6 +12,7 @@ log = logging.getLogger(__name__)
 RELEASED = tuple(
     f"microsoft/SatCLIP-{tower}-L{degrees}" for tower in ("ResNet18", "ResNet50", "ViT16") for degrees in (10, 40)
 )
+PACKAGED = {"blue-marble": Path(__file__).parents[1] / "pretrained" / "blue-marble"}  # carried in the package
 FOLDER = ("config.json", "model.safetensors")
 OF_A_RUN = ("best.ckpt", "last.ckpt")  # the first that is there
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -21,6 +23,7 @@ UNTRAINED = "untrained:"
 def locate(source: str | Path) -> Path:
     """The file or folder that `source` names, fetched from the hub and cached where it is a name there.
 
+    What lies here by that name comes first, then what the package carries, then the hub.
     A run's folder stands for its best checkpoint, or for its last one where there is no best.
 
     Raises:
@@ -39,16 +42,41 @@ def locate(source: str | Path) -> Path:
         return _inside(path)
     if there:
         return path.parent if path.name in FOLDER else path
+    if name in PACKAGED and not isinstance(source, Path):
+        return PACKAGED[name]
     if not HUB_NAME.fullmatch(name) or name.endswith(FILE_ENDINGS) or isinstance(source, Path):
         raise FileNotFoundError(
             f"no file or folder {printable(name)}; give a checkpoint, a run's folder, a folder that save_pretrained "
-            f"wrote, or a name on the hub such as {RELEASED[-1]}"
+            f"wrote, {', '.join(PACKAGED)}, or a name on the hub such as {RELEASED[-1]}{nearest(name)}"
         )
+    if name not in RELEASED and name.lower().startswith("microsoft/") and nearest(name):
+        raise FileNotFoundError(f"{name} is none of the released models{nearest(name)}")
     if name in RELEASED:
-        return fetched(name, f"{name.split('/')[1].lower()}.ckpt")
+        return fetched(name, released_file(name))
     for file in FOLDER:
         path = fetched(name, file)
     return path.parent
+
+
+def nearest(name: str) -> str:
+    """`; did you mean ...?` where a model of a known name is much like this one, with or without its owner."""
+    known = {full.lower(): full for full in (*PACKAGED, *RELEASED)}
+    known |= {full.split("/")[1].lower(): full for full in RELEASED}
+    close = difflib.get_close_matches(name.lower().replace("_", "-"), known, 1, 0.75)
+    return f"; did you mean {known[close[0]]}?" if close else ""
+
+
+def cached(repository: str) -> Path | None:
+    """The file of a released model in the cache of huggingface_hub; None where it has not been fetched."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository, released_file(repository))
+    return Path(found) if isinstance(found, str) else None
+
+
+def released_file(repository: str) -> str:
+    """The name of a released model's checkpoint in its repository."""
+    return f"{repository.split('/')[1].lower()}.ckpt"
 
 
 def _inside(folder: Path) -> Path:

@@ -15,23 +15,27 @@ from satclip.cli.commands.grid import grid
 from satclip.cli.commands.index import index
 from satclip.cli.commands.info import info
 from satclip.cli.commands.map import map_
+from satclip.cli.commands.models import models
+from satclip.cli.commands.predict import predict
 from satclip.cli.commands.probe import probe
 from satclip.cli.commands.resume import resume
 from satclip.cli.commands.similar import similar
+from satclip.cli.commands.train import train
 
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="""\b
 Examples:
+  satclip embed places.csv --model blue-marble -o places.parquet
   satclip info microsoft/SatCLIP-ViT16-L40
-  satclip embed places.csv --model microsoft/SatCLIP-ViT16-L40 -o places.parquet
   satclip evaluate last.ckpt geoclip -o report
   satclip grid --model last.ckpt --resolution 0.25 -o world.tif
   satclip explore last.ckpt
 
 \b
-A model SOURCE is a checkpoint file, a run's folder, a safetensors folder, or a name on the Hugging Face hub;
+A model SOURCE is blue-marble (in the package), a checkpoint file, a run's folder, a safetensors folder, or a
+name on the Hugging Face hub; satclip models lists those known by name.
 untrained:SOURCE is the same architecture with fresh weights.
 Coordinates are longitude, latitude in degrees, in that order, everywhere.""",
 )
@@ -40,5 +44,21 @@ def app() -> None:
     """Use location encoders: embed places and grids, draw maps, inspect, score and export models."""
 
 
-for _command in (embed, grid, map_, similar, explore, info, evaluate, probe, index, export, resume):
+_COMMANDS = (
+    embed,
+    grid,
+    map_,
+    similar,
+    explore,
+    models,
+    info,
+    evaluate,
+    probe,
+    predict,
+    index,
+    export,
+    train,
+    resume,
+)
+for _command in _COMMANDS:
     app.add_command(_command)

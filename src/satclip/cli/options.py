@@ -38,8 +38,8 @@ def model_option(function: Function) -> Function:
         "source",
         required=True,
         metavar="SOURCE",
-        help="Checkpoint file, run's folder, safetensors folder or hub name (microsoft/SatCLIP-ViT16-L40); "
-        "untrained:SOURCE for fresh weights.",
+        help="blue-marble, a checkpoint file, run's folder, safetensors folder or hub name "
+        "(microsoft/SatCLIP-ViT16-L40); untrained:SOURCE for fresh weights.",
     )(function)
 
 
@@ -150,15 +150,26 @@ def check_output(
         refuse("the output would replace the input: choose another name")
 
 
+def land_option(*, land: bool) -> Callable[[Function], Function]:
+    """`--land/--no-land`, by default as given."""
+    return click.option(
+        "--land/--no-land",
+        "land",
+        default=land,
+        show_default=True,
+        help="Land alone, nodata over the ocean (Natural Earth 1:50m; whole-world pictures 1:110m); or both.",
+    )
+
+
 def spacing_option(function: Function) -> Function:
     """`--resolution` of a picture."""
     return click.option(
         "--resolution",
-        type=Degrees("the spacing", 0.2, 30),  # a picture's pixel is 0.23 degrees wide
+        type=Degrees("the spacing", 0.001, 30),
         default=0.5,
         show_default=True,
         metavar="DEGREES",
-        help="Spacing of the places that are embedded.",
+        help="Spacing of the places that are embedded; pictures of a region take at least 250 along its longer side.",
     )(function)
 
 
@@ -171,7 +182,7 @@ def grid_options(function: Function) -> Function:
         default=(-180, -90, 180, 90),
         show_default=True,
         metavar="WEST SOUTH EAST NORTH",
-        help="Part of the world that the grid covers, in degrees.",
+        help="Part of the world that the grid covers, in degrees; east below west lies across the date line.",
     )
     return click.option(
         "--resolution",

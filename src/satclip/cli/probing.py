@@ -44,7 +44,7 @@ def predict(fitted: Fitted, encoder: Places, path: Path, cells: Cells, target: s
     ):
         height, width = raster.block
         for columns in slices(cells.width, width):
-            longitudes = cells.longitudes[columns]
+            longitudes = cells.places[columns]
             for rows in slices(cells.height, height):
                 latitudes = cells.latitudes[rows]
                 places = np.stack(np.meshgrid(longitudes, latitudes), -1).reshape(-1, 2)

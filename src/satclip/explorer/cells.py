@@ -10,7 +10,7 @@ from torch import Tensor
 
 from satclip.geography.countries import countries
 from satclip.geography.land_grid import land_grid
-from satclip.plots.regional import region_grid
+from satclip.plots.region_grid import region_grid
 from satclip.region import Region
 
 AT_SEA = 65_535  # where a country's number stands

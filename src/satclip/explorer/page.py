@@ -28,7 +28,7 @@ from satclip.explorer.quantise import POWER, quantise
 from satclip.files import atomic_file
 from satclip.index.store import Store
 from satclip.location.encoder import LocationEncoder
-from satclip.plots.pictures import learned_part
+from satclip.plots.figures import learned_part
 from satclip.region import Region
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ BLANK = 0.965  # grey value of land without an embedding
 
 @dataclass(frozen=True)
 class LandGrid:
-    """Cell centres on land, or within one cell of it, north of Antarctica.
+    """Cell centres on land, or within one cell of it, north of Antarctica; or all of them.
 
     Attributes:
         rows: of the whole grid, north first; it has twice as many columns, from 180 degrees west.
@@ -43,8 +43,8 @@ class LandGrid:
 
 
 @lru_cache(maxsize=2)
-def land_grid(degrees: float = 0.5) -> LandGrid:
-    """The land at cells of `degrees` by `degrees`: some 100,000 of them at half a degree.
+def land_grid(degrees: float = 0.5, *, sea: bool = False) -> LandGrid:
+    """The land at cells of `degrees` by `degrees`: some 100,000 of them at half a degree. With `sea` the whole world.
 
     Raises:
         ValueError: when `degrees` is not in (0, 30].
@@ -57,6 +57,10 @@ def land_grid(degrees: float = 0.5) -> LandGrid:
     step = 180 / rows
     centres = step * (np.arange(2 * rows) + 0.5)
     longitude, latitude = (axis.ravel() for axis in np.meshgrid(centres - 180, 90 - centres[:rows]))
+    if sea:
+        places = np.stack((longitude, latitude), axis=1)
+        areas = np.cos(np.radians(latitude))
+        return LandGrid(rows, np.arange(len(places)), torch.from_numpy(places), torch.from_numpy(areas))
     shape = land()
     near = shapely.buffer(shape, 1.5 * step)
     shapely.prepare(shape)

@@ -16,6 +16,7 @@ from satclip.weights import check_fit, check_sizes, printable, real_weights, wid
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+WIDENED = "computes_in"  # in config.json: what weights that are stored as float16 are turned into
 _LARGEST_CONFIG = 2**20  # bytes
 
 CARD = """---
@@ -109,6 +110,10 @@ class PretrainedMixin(
             raise ValueError(f"{folder} cannot be read ({reason}); save it again with save_pretrained") from error
         if not isinstance(config, dict):
             raise ValueError(f"{folder / CONFIG} holds no object; save it again with save_pretrained")
+        if WIDENED in config:  # stored in half the bytes; in half the digits the encoding's tables would lose theirs
+            if config[WIDENED] != "float32":
+                raise ValueError(f"{folder / CONFIG}: {WIDENED} can only be float32; leave it out")
+            weights = {name: tensor.float() for name, tensor in weights.items()}
         return cls.with_weights(config, weights, source=str(folder))
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Pictures of an embedding on the map of the world, drawn without network, display or global state."""
+"""Pictures of an embedding on the map of the world or of a region, drawn without network, display or global state."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,11 +6,19 @@ from satclip.optional_import import require
 
 if TYPE_CHECKING:
     from satclip.plots.colours import principal_components
+    from satclip.plots.figures import Look, map_figure, similarity_figure
     from satclip.plots.pictures import globe_picture, similarity_map
 
-__all__ = ["globe_picture", "principal_components", "similarity_map"]
+__all__ = ["Look", "globe_picture", "map_figure", "principal_components", "similarity_figure", "similarity_map"]
 
-_HOMES = {"principal_components": "colours", "globe_picture": "pictures", "similarity_map": "pictures"}
+_HOMES = {
+    "Look": "figures",
+    "globe_picture": "pictures",
+    "map_figure": "figures",
+    "principal_components": "colours",
+    "similarity_figure": "figures",
+    "similarity_map": "pictures",
+}
 
 require("cli", "matplotlib", "pyproj", "shapely")
 

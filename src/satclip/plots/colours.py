@@ -40,6 +40,11 @@ def principal_components(embeddings: Tensor, weights: Tensor | None = None, *, c
     Raises:
         ValueError: with fewer dimensions than components, or an embedding that is not finite.
     """
+    return decomposed(embeddings, weights, count=count)[0]
+
+
+def decomposed(embeddings: Tensor, weights: Tensor | None = None, *, count: int = 3) -> tuple[Tensor, Tensor]:
+    """As `principal_components`, and the share of the variance that each of them explains, float64 [count]."""
     if embeddings.shape[1] < count:
         raise ValueError(f"{count} principal components need {count} dimensions, got {embeddings.shape[1]}")
     if not embeddings.isfinite().all():
@@ -48,11 +53,11 @@ def principal_components(embeddings: Tensor, weights: Tensor | None = None, *, c
     share = torch.ones(len(rows), dtype=rows.dtype) if weights is None else weights.to(rows)
     share = share / share.sum()
     rows = rows - share @ rows
-    _, vectors = torch.linalg.eigh(rows.T @ (rows * share[:, None]))
+    values, vectors = torch.linalg.eigh(rows.T @ (rows * share[:, None]))
     loadings = vectors.flip(1)[:, :count]
     largest = loadings.gather(0, loadings.abs().argmax(0, keepdim=True))
-    components: Tensor = rows @ (loadings * largest.sign())
-    return components
+    explained = values.flip(0)[:count].clamp_min(0) / values.clamp_min(0).sum().clamp_min(1e-300)
+    return rows @ (loadings * largest.sign()), explained
 
 
 def equalise(values: Tensor, weights: Tensor) -> Tensor:

@@ -1,125 +1,168 @@
-"""Draw a region: its land painted with colours, coasts, degrees along the edges."""
-
-from dataclasses import dataclass
+"""Draw a region: its land painted with colours, coasts and borders, degrees along the edges, a scale bar."""
 
 import numpy as np
 import shapely
-import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.collections import LineCollection
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
-from torch import Tensor
 
 from satclip.geography.countries import land
-from satclip.geography.land_grid import BLANK
-from satclip.plots.world import COAST, SEA
+from satclip.geography.outlines import outlines
+from satclip.plots.fitting import WIDE, Projection, fitting
+from satclip.plots.region_grid import RegionGrid, box, middle
+from satclip.plots.scale_bar import scale_bar
+from satclip.plots.world import COAST, GRATICULE, RIM, SEA
 from satclip.region import Region
-from satclip.sphere import wrap_longitude
 
 Array = NDArray[np.float64]
-FINEST = 250  # cells along the longer side, where the spacing asked for is coarser
-LEAST_LAND = 100  # cells; with less the outlines of the land, true to some 10 km, say nothing here: all is painted
-_INCHES = 7.0
+_PIXELS = 1200  # of the painted raster, along its longer side
 _AROUND = 0.05  # of the extent of places, left around them
+_MARGIN = 0.015  # of the map, left around it
+_BORDER = "#4b5a66"
 
 
-@dataclass(frozen=True)
-class RegionGrid:
-    """Cells of a region, north first.
-
-    Attributes:
-        region: what they divide.
-        shape: rows and columns.
-        painted: which of the cells lie on land, bool [rows * columns].
-        lonlat: centres of those, degrees, float64 [N, 2].
-    """
-
-    region: Region
-    shape: tuple[int, int]
-    painted: NDArray[np.bool_]
-    lonlat: Tensor
-
-    @property
-    def weights(self) -> Tensor:
-        """Relative areas, float64 [N]."""
-        return torch.cos(torch.deg2rad(self.lonlat[:, 1]))
-
-    def image(self, colours: Array) -> Array:
-        """Colours of the painted cells as a picture, pale grey elsewhere: [N, 3] -> [rows, columns, 3]."""
-        image = np.full((len(self.painted), 3), BLANK)
-        image[self.painted] = colours
-        return image.reshape(*self.shape, 3)
-
-
-def region_grid(region: Region, degrees: float) -> RegionGrid:
-    """The land of a region at cells of `degrees`, finer where that would be coarse for its size."""
-    height = region.north - region.south
-    step = min(degrees, max(region.width, height) / FINEST)
-    rows, columns = max(2, round(height / step)), max(2, round(region.width / step))
-    east = (np.arange(columns) + 0.5) / columns * region.width - region.width / 2
-    north = region.north - (np.arange(rows) + 0.5) / rows * height
-    x, y = (axis.ravel() for axis in np.meshgrid(east, north))
-    shape = land(_middle(region))
-    shapely.prepare(shape)
-    painted = shapely.contains_xy(shape, x, y)
-    if painted.sum() < LEAST_LAND:
-        painted = np.ones_like(painted)
-    longitude = wrap_longitude(torch.from_numpy(x + region.west + region.width / 2))
-    lonlat = torch.stack((longitude, torch.from_numpy(y)), 1)[torch.from_numpy(painted)]
-    return RegionGrid(region, (rows, columns), painted, lonlat)
+def draw(axes: Axes, grid: RegionGrid, image: Array) -> Projection:
+    """Draw the region on empty axes, `image` [rows, columns, 3] on its land or all over it. Returns its projection."""
+    region, projection = grid.region, fitting(grid.region)
+    rim = projection.project(_rim(region))
+    (left, low), (right, high) = rim.min(0), rim.max(0)
+    axes.set_axis_off()
+    axes.set_aspect("equal")
+    pad = _MARGIN * max(right - left, high - low)
+    axes.set_xlim(left - pad, right + pad)
+    axes.set_ylim(low - pad, high + pad)
+    frame = Outline(rim, closed=True)
+    axes.add_patch(PathPatch(frame, facecolor=SEA, edgecolor="none", zorder=0))
+    extent = (float(left), float(right), float(low), float(high))
+    paint = axes.imshow(_painted(image, region, projection, extent), extent=extent, interpolation="nearest", zorder=1)
+    paint.set_clip_path(frame, axes.transData)
+    if grid.clipped:
+        west, south, east, north = box(region)
+        sea = shapely.difference(
+            shapely.box(west, south, east, north), outlines().land_within(middle(region), *box(region))
+        )
+        _patch(axes, sea, projection, facecolor=SEA, edgecolor="none", zorder=2)
+    for lines, colour, width in ((outlines().borders, _BORDER, 0.35), (outlines().coasts, COAST, 0.5)):
+        drawn = [
+            projection.project(_dense(line)) for line in outlines().lines_within(lines, middle(region), *box(region))
+        ]
+        axes.add_collection(LineCollection(drawn, colors=colour, linewidths=width, zorder=3))
+    _graticule(axes, region, projection)
+    axes.add_collection(LineCollection(_edges(region, projection), colors=RIM, linewidths=0.9, zorder=4))
+    scale_bar(axes, projection, region)
+    return projection
 
 
-def regional(grid: RegionGrid, image: Array) -> tuple[Figure, Axes]:
-    """A map of the region with `image` on its land, true in shape at its middle parallel."""
-    region = grid.region
-    half, height = region.width / 2, region.north - region.south
-    stretch = 1 / max(0.1, float(np.cos(np.radians((region.south + region.north) / 2))))
-    tall = float(np.clip(_INCHES * height * stretch / region.width, 2.5, 12))
-    figure = Figure((_INCHES, tall + 0.9), dpi=200, layout="constrained")
-    axes = figure.add_subplot(facecolor=SEA)
-    axes.imshow(
-        image, extent=(-half, half, region.south, region.north), aspect=stretch, interpolation="nearest", zorder=1
+def positions(lonlat: Array, region: Region) -> Array:
+    """Where places in degrees lie on the axes of `draw`: [N, 2] -> [N, 2] kilometres."""
+    turned = (lonlat[:, 0] - middle(region) + 180) % 360 - 180
+    return fitting(region).project(np.stack((turned, lonlat[:, 1]), 1))
+
+
+def shape_of(region: Region) -> float:
+    """Height of the region's map over its width."""
+    rim = fitting(region).project(_rim(region))
+    width, height = np.ptp(rim, axis=0)
+    return float(height / width)
+
+
+def _painted(image: Array, region: Region, projection: Projection, extent: tuple[float, float, float, float]) -> Array:
+    """`image` as the map shows it, RGBA, each pixel in the colour of its cell; transparent outside the region."""
+    left, right, low, high = extent
+    pixel = max(right - left, high - low) / _PIXELS
+    columns, rows = max(1, round((right - left) / pixel)), max(1, round((high - low) / pixel))
+    x = left + (np.arange(columns) + 0.5) / columns * (right - left)
+    y = high - (np.arange(rows) + 0.5) / rows * (high - low)
+    places = projection.unproject(np.stack(np.meshgrid(x, y), axis=-1))
+    column = np.floor((places[..., 0] + region.width / 2) / region.width * image.shape[1])
+    row = np.floor((region.north - places[..., 1]) / (region.north - region.south) * image.shape[0])
+    inside = (column >= 0) & (column < image.shape[1]) & (row >= 0) & (row < image.shape[0])  # False for NaN
+    painted = np.zeros((rows, columns, 4))
+    painted[inside, :3] = image[row[inside].astype(int), column[inside].astype(int)]
+    painted[inside, 3] = 1.0
+    return painted
+
+
+def _rim(region: Region) -> Array:
+    """The edge of a region, closed, with a point at least every degree: longitudes from the middle meridian."""
+    west, south, east, north = box(region)
+    corners = np.array([[west, south], [east, south], [east, north], [west, north], [west, south]])
+    return _dense(corners)
+
+
+def _edges(region: Region, projection: Projection) -> list[Array]:
+    """The sides of the frame; meridians of a whole turn are none, and a pole has no length."""
+    west, south, east, north = box(region)
+    sides = [np.array([[west, side], [east, side]]) for side in (south, north)]
+    if region.width < 360 or "Equal Earth" in projection.name:
+        sides += [np.array([[side, south], [side, north]]) for side in (west, east)]
+    return [projection.project(_dense(side)) for side in sides]
+
+
+def _dense(line: Array) -> Array:
+    """A line with a point at least every degree: straight in degrees is bent on the map."""
+    return np.asarray(shapely.segmentize(shapely.linestrings(line), 1.0).coords)
+
+
+def _graticule(axes: Axes, region: Region, projection: Projection) -> None:
+    """Round meridians and parallels, with their degrees at the southern and the western edge."""
+    west, south, east, north = box(region)
+    centre = middle(region)
+    whole = region.width == 360
+    meridians, parallels = _round(centre + west, centre + east), _round(south, north)
+    if whole:
+        meridians = meridians[meridians < centre + east - 1e-9]
+    outer = south if not whole or south + north > 0 else north  # of a cap, the parallel that is its rim
+    lines = [np.array([[each - centre, south], [each - centre, north]]) for each in meridians]
+    lines += [np.array([[west, each], [east, each]]) for each in parallels]
+    axes.add_collection(
+        LineCollection(
+            [projection.project(_dense(line)) for line in lines], colors=GRATICULE, linewidths=0.3, zorder=2.5
+        )
     )
-    box = shapely.box(-half, region.south, half, region.north)
-    sea = shapely.difference(box, land(_middle(region)))
-    if not grid.painted.all():
-        _patch(axes, sea, facecolor=SEA, edgecolor="none", zorder=2)
-    _patch(axes, shapely.intersection(land(_middle(region)), box), facecolor="none", edgecolor=COAST, linewidth=0.5)
-    meridians, parallels = _round(region.west, region.west + region.width), _round(region.south, region.north)
-    axes.set_xticks(meridians - _middle(region), [_degrees(angle, "EW") for angle in meridians])
-    axes.set_yticks(parallels, [_degrees(angle, "NS") for angle in parallels])
-    axes.tick_params(labelsize=7, width=0.4, length=2)
-    axes.set_xlim(-half, half)
-    axes.set_ylim(region.south, region.north)
-    axes.set_title(str(region), fontsize=9)
-    return figure, axes
+    here = axes.get_xlim(), axes.get_ylim()
+    away = 0.02 * max(np.ptp(here[0]), np.ptp(here[1]))
+    cap = whole and region.width > WIDE and "pole" in projection.name
+    for each in meridians:
+        at = projection.project(np.array([each - centre, outer]))
+        step = at / max(float(np.hypot(*at)), 1e-9) * away * 1.5 if cap else np.array([0.0, -away])
+        axes.text(
+            float((at + step)[0]),
+            float((at + step)[1]),
+            _degrees(each, "EW"),
+            fontsize=6,
+            ha="center",
+            va="center" if cap else "top",
+            clip_on=False,
+        )
+    for each in parallels if not cap else ():
+        at = projection.project(np.array([west, each])) - (away / 2, 0.0)
+        axes.text(float(at[0]), float(at[1]), _degrees(each, "NS"), fontsize=6, ha="right", va="center", clip_on=False)
 
 
 def _round(low: float, high: float) -> Array:
     """A few round numbers between two."""
-    values = np.asarray(MaxNLocator(6).tick_values(low, high))
-    return values[(values >= low) & (values <= high)]
+    values = np.asarray(MaxNLocator(6, steps=[1, 1.5, 2, 3, 5, 10]).tick_values(low, high))
+    return values[(values >= low - 1e-9) & (values <= high + 1e-9)]
 
 
-def _middle(region: Region) -> float:
-    return region.west + region.width / 2
-
-
-def _patch(axes: Axes, shape: object, **style: object) -> None:
+def _patch(axes: Axes, shape: object, projection: Projection | None = None, **style: object) -> None:
     """Draw the polygons of a shape."""
     polygons = [part for part in shapely.get_parts(shape) if part.geom_type == "Polygon"]
-    rings = [ring for polygon in polygons for ring in (polygon.exterior, *polygon.interiors)]
+    rings = [np.asarray(ring.coords) for polygon in polygons for ring in (polygon.exterior, *polygon.interiors)]
     if rings:
-        outline = Outline.make_compound_path(*(Outline(np.asarray(ring.coords), closed=True) for ring in rings))
+        placed = [ring if projection is None else projection.project(_dense(ring)) for ring in rings]
+        outline = Outline.make_compound_path(*(Outline(ring, closed=True) for ring in placed))
         axes.add_patch(PathPatch(outline, **{"zorder": 3, **style}))
 
 
 def _degrees(angle: float, signs: str) -> str:
     turned = (angle + 180) % 360 - 180 if signs == "EW" else angle
-    return f"{round(abs(turned), 2):g}° {signs[bool(turned < 0)]}"
+    side = "" if turned in (0.0, -180.0) else f" {signs[bool(turned < 0)]}"
+    return f"{round(abs(turned), 2):g}°{side}"
 
 
 def coasts(axes: Axes, lonlat: Array) -> None:

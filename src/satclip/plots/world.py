@@ -23,15 +23,21 @@ CENTRAL_MERIDIAN = 11.0  # the map ends in the Bering Strait and cuts no contine
 PIXELS = 1600  # width of the saved picture, sharp on a screen of double resolution
 LEVELS = 85  # per colour channel: no step is seen, and the file is a fifth smaller than with 255
 SEA, GRATICULE, COAST, RIM = "#e9eef2", "#c6d0d8", "#24303a", "#9aa7b1"
-_DPI = 200
+DPI = 200
 _MARGIN = 1.01
 
 
 def world(image: Array) -> tuple[Figure, Axes]:
     """A map of the world in Equal Earth, the land painted with `image` (whole-world grid, RGB, [rows, 2 rows, 3])."""
-    width = PIXELS / _DPI
-    figure = Figure((width, width * HALF_HEIGHT / HALF_WIDTH), dpi=_DPI, facecolor="none")
+    width = PIXELS / DPI
+    figure = Figure((width, width * HALF_HEIGHT / HALF_WIDTH), dpi=DPI, facecolor="none")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    draw_world(axes, image)
+    return figure, axes
+
+
+def draw_world(axes: Axes, image: Array, *, land: bool = True) -> None:
+    """The map of `world` on empty axes; without `land` the sea is painted as well."""
     coast = frame(axes)
     paint = axes.imshow(
         _painted(image),
@@ -40,8 +46,9 @@ def world(image: Array) -> tuple[Figure, Axes]:
         aspect="auto",
         zorder=2,
     )
-    paint.set_clip_path(coast, axes.transData)
-    return figure, axes
+    if land:
+        paint.set_clip_path(coast, axes.transData)
+    axes.set_aspect("equal")
 
 
 def frame(axes: Axes) -> Outline:

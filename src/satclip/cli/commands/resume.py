@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from satclip.cli.commands.train import PROGRAM
 from satclip.cli.failures import expected
 
 CONFIG_FOLDER = ("--config-dir", "-cd")
@@ -39,7 +40,7 @@ def command_of(folder: Path, more: Sequence[str] = ()) -> tuple[list[str], Path]
     """The arguments for Python that resume a run, and the folder from which its relative paths count.
 
     Raises:
-        FileNotFoundError: there is no run in `folder`, or no train.py here.
+        FileNotFoundError: there is no run in `folder`.
         ValueError: its options name code to run, or cannot be read.
     """
     import yaml
@@ -65,7 +66,6 @@ def command_of(folder: Path, more: Sequence[str] = ()) -> tuple[list[str], Path]
                 f"this run was begun with configs out of {path}, which may name code to run; if they are yours: "
                 f"satclip resume {shlex.quote(str(folder))} --config-dir {shlex.quote(path)}"
             )
-    script = next((each for each in (CHECKOUT / "train.py", Path("train.py").absolute()) if each.is_file()), None)
-    if script is None:
-        raise FileNotFoundError("there is no train.py here; call this in a checkout of satclip")
-    return [str(script), *resuming(given, folder, more)], begun_in if begun_in.is_dir() else Path.cwd()
+    script = CHECKOUT / "train.py"
+    program = [str(script)] if script.is_file() and (CHECKOUT / "conf").is_dir() else list(PROGRAM)
+    return [*program, *resuming(given, folder, more)], begun_in if begun_in.is_dir() else Path.cwd()

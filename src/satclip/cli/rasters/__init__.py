@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from satclip.cli.rasters.cells import Cells
-from satclip.cli.rasters.writers import GeoTiff, NpyGrid, RasterWriter, ZarrGrid
+from satclip.cli.rasters.geotiff import GeoTiff
+from satclip.cli.rasters.writers import NpyGrid, RasterWriter, ZarrGrid
 
 _COMPRESSION = 4  # embeddings shrink by a tenth or two; more than this is beyond hope
 
@@ -47,10 +48,12 @@ def open_raster(
     dtype: DTypeLike,
     tags: dict[str, str],
     bands: Sequence[str] | None = None,
+    scales: NDArray[np.float64] | None = None,
 ) -> RasterWriter:
     """A writer of the kind that `target` is named for, into `part`.
 
-    `width` is the dimension of the embedding; `bands` names those of a GeoTIFF, by default e0, e1 ...
+    `width` is the dimension of the embedding; `bands` names those of a GeoTIFF, by default e0, e1 ..., and `scales`
+    makes them int8.
 
     Raises:
         click.ClickException: the format cannot hold `dtype`, or its extra is not installed.
@@ -61,4 +64,4 @@ def open_raster(
         return ZarrGrid(part, cells, width, dtype, tags)
     if np.dtype(dtype) == np.float16:
         raise click.BadParameter("GeoTIFF has no float16: take float32, or write .npy or .zarr", param_hint="--dtype")
-    return GeoTiff(part, cells, width, dtype, tags, bands)
+    return GeoTiff(part, cells, width, dtype, tags, bands, scales)

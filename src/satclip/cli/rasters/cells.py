@@ -1,11 +1,14 @@
 """The cells of a regular grid of longitudes and latitudes."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import click
 import numpy as np
 from numpy.typing import NDArray
+
+from satclip.cli.failures import need
 
 _MOST = 2**31 - 1  # on a side, in a GeoTIFF; a sixtieth of a metre at the equator
 Degrees = NDArray[np.float64]
@@ -25,13 +28,19 @@ class Cells:
     def covering(cls, bounds: tuple[float, float, float, float], resolution: float) -> "Cells":
         """The cells that fill `bounds` (west, south, east, north in degrees) exactly.
 
+        East may be below west, across the date line: longitudes then run on beyond 180.
+
         Raises:
             click.BadParameter: `bounds` is no part of the world, or no whole number of cells fits.
         """
         west, south, east, north = bounds
-        if not (-180 <= west < east <= 360 and east - west <= 360 and -90 <= south < north <= 90):
+        if west > east:
+            west = (west + 180) % 360 - 180 if west < math.inf else west
+            east = west + (east - west) % 360 if east > -math.inf else east
+        if not (-180 <= west < east <= west + 360 and east <= 540 and -90 <= south < north <= 90) or bounds[2] > 360:
             raise click.BadParameter(
-                "give west, south, east, north with -180 <= west < east <= 360 and -90 <= south < north <= 90",
+                "give west, south, east, north: longitudes from -180 to 360, east above west or, across the date line, "
+                "below it, and -90 <= south < north <= 90",
                 param_hint="--bounds",
             )
         counts = []
@@ -54,13 +63,34 @@ class Cells:
 
     @property
     def longitudes(self) -> Degrees:
-        """Of the centres, west first: [width]."""
+        """Of the centres, west first: [width]. Across the date line they run on beyond 180, as the raster does."""
         return _centres(self.width) * self.resolution + self.west
+
+    @property
+    def places(self) -> Degrees:
+        """The same meridians as an encoder takes them, none above 360: [width]."""
+        return np.where(self.longitudes > 360, self.longitudes - 360, self.longitudes)
 
     @property
     def latitudes(self) -> Degrees:
         """Of the centres, north first: [height]."""
         return self.north - _centres(self.height) * self.resolution
+
+    def on_land(self, rows: slice, columns: slice) -> NDArray[np.bool_]:
+        """Whether centres lie on land, of Natural Earth 1:50m: bool [rows, columns]."""
+        need("cli", "shapely")
+        import shapely
+
+        from satclip.geography.outlines import outlines
+
+        x, y = self.longitudes[columns], self.latitudes[rows]
+        middle = (x[0] + x[-1]) / 2
+        half = self.resolution
+        box = (x[0] - middle - half, y[-1] - half, x[-1] - middle + half, y[0] + half)
+        land = outlines().land_within(middle, *box)
+        shapely.prepare(land)
+        inside: NDArray[np.bool_] = shapely.contains_xy(land, *np.meshgrid(x - middle, y))
+        return inside
 
 
 def slices(count: int, size: int) -> Iterator[slice]:

@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -15,7 +14,7 @@ from satclip.cli.rasters.cells import Cells
 from satclip.cli.signals import held
 
 _BLOCK_BYTES = 1 << 27
-_TILE = 128  # cells on each side of what GeoTIFF and zarr compress together
+TILE = 128  # cells on each side of what GeoTIFF and zarr compress together
 
 
 class RasterWriter(Protocol):
@@ -30,61 +29,6 @@ class RasterWriter(Protocol):
     def write(self, rows: slice, columns: slice, values: NDArray[Any]) -> None:
         """Write one block where it belongs."""
         ...
-
-
-class GeoTiff:
-    """A tiled GeoTIFF in WGS 84, one band for each dimension, zstd-compressed; a BigTIFF where it grows large."""
-
-    def __init__(
-        self,
-        part: Path,
-        cells: Cells,
-        width: int,
-        dtype: DTypeLike,
-        tags: dict[str, str],
-        bands: Sequence[str] | None = None,
-    ) -> None:
-        need("cli", "rasterio")
-        import rasterio
-
-        self.block, self._part = _tiles(width, dtype), part
-        self._file = rasterio.open(
-            part,
-            "w",
-            driver="GTiff",
-            height=cells.height,
-            width=cells.width,
-            count=width,
-            dtype=np.dtype(dtype).name,
-            crs="EPSG:4326",
-            transform=rasterio.Affine(cells.resolution, 0, cells.west, 0, -cells.resolution, cells.north),
-            tiled=True,
-            blockxsize=_TILE,
-            blockysize=_TILE,
-            interleave="band",
-            compress="zstd",
-            predictor=3,
-            BIGTIFF="IF_SAFER",
-            NUM_THREADS="ALL_CPUS",
-        )
-        self._file.update_tags(**tags)
-        for band, name in enumerate(bands or [f"e{band}" for band in range(width)], 1):
-            self._file.set_band_description(band, name)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
-        if error[0] is None:
-            _read_back(self._part)
-
-    def write(self, rows: slice, columns: slice, values: NDArray[Any]) -> None:
-        """Write whole tiles."""
-        from rasterio.windows import Window
-
-        window = Window.from_slices(rows, columns)
-        self._file.write(np.ascontiguousarray(np.moveaxis(values, -1, 0)), window=window)
 
 
 class NpyGrid:
@@ -112,7 +56,7 @@ class ZarrGrid:
         need("cli", "zarr")
         import zarr
 
-        self.block, self._part = _tiles(width, dtype), part
+        self.block, self._part = tiles(width, dtype), part
         with held():
             self._embedding = self._created(
                 zarr.create_group(part, zarr_format=3, attributes={"crs": "EPSG:4326", **tags}), cells, width, dtype
@@ -138,7 +82,7 @@ class ZarrGrid:
             "embedding",
             shape=(cells.height, cells.width, width),
             dtype=np.dtype(dtype),
-            chunks=(min(_TILE, cells.height), min(_TILE, cells.width), width),
+            chunks=(min(TILE, cells.height), min(TILE, cells.width), width),
             dimension_names=["lat", "lon", "band"],
         )
 
@@ -146,22 +90,6 @@ class ZarrGrid:
         """Write whole chunks with signals deferred: zarr's threads would keep writing after an interrupt."""
         with held():
             self._embedding[rows, columns] = values
-
-
-def _read_back(path: Path) -> None:
-    """Read every tile back: GDAL reports no error where the disk fills up while it flushes the last ones.
-
-    Raises:
-        OSError: a tile is not whole.
-    """
-    import rasterio
-
-    try:
-        with rasterio.open(path) as file:
-            for _, window in file.block_windows(1):
-                file.read(window=window)
-    except rasterio.errors.RasterioError as error:
-        raise OSError("what was written cannot be read back: the disk may be full") from error
 
 
 def _remove(folder: Path, attempts: int = 100) -> None:
@@ -174,6 +102,6 @@ def _remove(folder: Path, attempts: int = 100) -> None:
         time.sleep(0.02)
 
 
-def _tiles(width: int, dtype: DTypeLike) -> tuple[int, int]:
+def tiles(width: int, dtype: DTypeLike) -> tuple[int, int]:
     """Rows and columns of a block: one tile high, as many wide as a block's memory holds."""
-    return _TILE, max(1, _BLOCK_BYTES // (_TILE * _TILE * width * np.dtype(dtype).itemsize)) * _TILE
+    return TILE, max(1, _BLOCK_BYTES // (TILE * TILE * width * np.dtype(dtype).itemsize)) * TILE

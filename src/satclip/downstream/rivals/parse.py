@@ -5,7 +5,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
-from satclip.checkpoint.sources import FILE_ENDINGS, HUB_NAME, RELEASED
+from satclip.checkpoint.sources import FILE_ENDINGS, HUB_NAME, PACKAGED, RELEASED
 from satclip.downstream.contract import Places, Predictor
 from satclip.downstream.rivals.from_scratch import from_scratch
 from satclip.downstream.rivals.frozen import Frozen
@@ -102,6 +102,8 @@ def _one(text: str) -> Row:
     if _is_path(text):
         path = Path(text).expanduser()
         return torchspatial(path, name=path.stem) if _is_torchspatial(path) else trained(text)
+    if text in PACKAGED:
+        return trained(text)
     released = {name.lower(): name for name in RELEASED}
     near = get_close_matches(text.lower(), released, 1, 0.85)
     if text not in RELEASED and near:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from satclip.checkpoint.sources import RELEASED, locate
+from satclip.checkpoint.sources import PACKAGED, RELEASED, locate
 from satclip.checkpoint.stored import OurCheckpoint, read_checkpoint
 from satclip.data.split.rule import in_held_out_block
 from satclip.downstream.contract import Array
@@ -52,7 +52,7 @@ def trained(source: str | Path, *, name: str | None = None) -> Frozen:
         row.vision = lambda: stored.towers().vision
         return row
     row = placed(encoder, name or str(source))
-    row.seen = GLOBE if str(source) in RELEASED else UNKNOWN
+    row.seen = GLOBE if str(source) in (*RELEASED, *PACKAGED) else UNKNOWN
     return row
 
 
