@@ -11,6 +11,7 @@ from satclip import ranks
 from satclip.loss.block_memory import BlockMemory
 from satclip.loss.negatives import EMBEDDING, Excluded, Negatives, debiased
 from satclip.loss.pairs import FLOOR, LEAST, at_least_one, blocks, pair
+from satclip.products import add_product, multiply, right_factor
 
 LOWEST = -1e4  # below any logit: a column whose rows are all excluded so far has a maximum to count from
 
@@ -107,7 +108,7 @@ class _SymmetricCrossEntropy(torch.autograd.Function):
         for rows in blocks(count, chunk):
             size, diagonal = rows.stop - rows.start, first + rows.start
             logits, terms = memory.block(rows), terms_memory[:size]
-            torch.mm(scaled[rows], locations.T, out=logits)
+            multiply(scaled[rows], locations.T, logits)
             matches[rows] = logits.diagonal(diagonal)
             if excluded is not None:
                 out = excluded.block(rows)
@@ -163,7 +164,7 @@ class _SymmetricCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         images, locations, scale, row_max, per_row, column_max, per_column, pull, *kept = ctx.saved_tensors
         count, width = len(images), len(locations)
-        scaled = images * scale
+        scaled, factor = images * scale, right_factor(locations)
         to_images, to_locations = torch.empty_like(images), torch.zeros_like(locations)
         logits_memory, terms_memory = (images.new_empty(min(ctx.chunk, count), width) for _ in range(2))
 
@@ -175,7 +176,7 @@ class _SymmetricCrossEntropy(torch.autograd.Function):
                 if number < len(kept):
                     logits = kept[number]  # which a second backward pass will read again
                 else:
-                    logits = torch.mm(scaled[rows], locations.T, out=scratch)
+                    logits = multiply(scaled[rows], locations.T, scratch)
                     if out is not None:
                         logits.masked_fill_(out, -torch.inf)
                     if ctx.bare:
@@ -189,8 +190,8 @@ class _SymmetricCrossEntropy(torch.autograd.Function):
                 if out is not None:
                     slopes.masked_fill_(out, 0)
                 slopes.diagonal(ctx.first + rows.start).copy_(-pull[rows])
-                torch.mm(slopes, locations, out=to_images[rows])
-                to_locations.addmm_(slopes.T, images[rows])
+                multiply(slopes, factor, to_images[rows])
+                add_product(to_locations, slopes.T, images[rows])
 
         share = gradient * (ranks.world_size() / (2 * width))
         to_scale = (images * to_images).sum() * share

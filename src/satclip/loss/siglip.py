@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 from satclip import ranks
 from satclip.loss.block_memory import BlockMemory
 from satclip.loss.pairs import FLOOR, at_least_one, blocks, pair
+from satclip.products import add_product, multiply, right_factor
 
 
 class SigLipLoss(nn.Module):
@@ -50,7 +51,7 @@ class _PairwiseSigmoid(torch.autograd.Function):
         losses = images.new_empty(count)
         memory = BlockMemory(images, min(chunk, count), width, keep=keep)
         for rows in blocks(count, chunk):
-            logits = torch.mm(scaled[rows], locations.T, out=memory.block(rows)).add_(bias)
+            logits = multiply(scaled[rows], locations.T, memory.block(rows)).add_(bias)
             logits.diagonal(first + rows.start).neg_()
             torch.sum(F.softplus(logits.clamp_(min=FLOOR)), 1, out=losses[rows])
 
@@ -63,7 +64,7 @@ class _PairwiseSigmoid(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         images, locations, scale, bias, *kept = ctx.saved_tensors
         count, width = len(images), len(locations)
-        scaled = images * scale
+        scaled, factor = images * scale, right_factor(locations)
         to_images, to_locations = torch.empty_like(images), torch.zeros_like(locations)
         to_bias = images.new_empty(count)
         memory = images.new_empty(min(ctx.chunk, count), width)
@@ -74,13 +75,13 @@ class _PairwiseSigmoid(torch.autograd.Function):
                 if number < len(kept):
                     torch.sigmoid(kept[number], out=slopes)
                 else:
-                    torch.mm(scaled[rows], locations.T, out=slopes).add_(bias)
+                    multiply(scaled[rows], locations.T, slopes).add_(bias)
                     slopes.diagonal(ctx.first + rows.start).neg_()
                     slopes.clamp_(min=FLOOR).sigmoid_()
                 slopes.diagonal(ctx.first + rows.start).neg_()
                 torch.sum(slopes, 1, out=to_bias[rows])
-                torch.mm(slopes, locations, out=to_images[rows])
-                to_locations.addmm_(slopes.T, images[rows])
+                multiply(slopes, factor, to_images[rows])
+                add_product(to_locations, slopes.T, images[rows])
 
         share = gradient * (ranks.world_size() / width)
         to_scale = (images * to_images).sum() * share

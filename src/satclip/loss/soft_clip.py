@@ -13,6 +13,7 @@ from satclip.loss.clip import ClipLoss
 from satclip.loss.inputs import FEATURES
 from satclip.loss.negatives import EMBEDDING, centred_units
 from satclip.loss.pairs import FLOOR, Pairs, at_least_one, blocks, pair
+from satclip.products import add_product, multiply, right_factor
 from satclip.sphere import EARTH_RADIUS_KM, unit_vectors
 
 Likeness = Literal["embedding", "features", "sphere"]
@@ -149,7 +150,7 @@ class _Pull(torch.autograd.Function):
             kernel = _others(left[rows], right, first + rows.start, memory.block(rows))
             torch.sum(kernel, 1, out=others[rows])
         share = 1 / (1 + others)  # of the picture itself in its own softmax
-        shares = ranks.gather(share)
+        shares, factor = ranks.gather(share), right_factor(locations)
 
         to_images, to_locations = torch.empty_like(images), torch.zeros_like(locations)
         kept = [*memory.kept]
@@ -159,9 +160,10 @@ class _Pull(torch.autograd.Function):
             kernel = kept[number] if known else _others(left[rows], right, diagonal, memory.block(rows))
             soft = torch.add(share[rows, None], shares, out=sums_memory[: len(kernel)]).mul_(kernel)
             soft.diagonal(diagonal).copy_(-2 * others[rows] * share[rows])
-            torch.mm(soft, locations, out=to_images[rows])
-            to_locations.addmm_(soft.T, images[rows], alpha=-1)
+            multiply(soft, factor, to_images[rows])
+            add_product(to_locations, soft.T, images[rows])
         to_images.neg_()
+        to_locations.neg_()
         ctx.save_for_backward(to_images, to_locations)
         return ranks.total((images * to_images).sum())
 
@@ -175,6 +177,6 @@ class _Pull(torch.autograd.Function):
 
 def _others(left: Tensor, right: Tensor, diagonal: int, memory: Tensor) -> Tensor:
     """exp of the product of some rows, 0 on the diagonal: [rows, K], [K, N] -> [rows, N], in `memory`."""
-    kernel = torch.mm(left, right, out=memory).clamp_(min=FLOOR).exp_()
+    kernel = multiply(left, right, memory).clamp_(min=FLOOR).exp_()
     kernel.diagonal(diagonal).zero_()
     return kernel
