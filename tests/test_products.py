@@ -84,6 +84,26 @@ def test_a_step_of_the_location_tower_is_the_same_to_a_hundred_thousandth(
         assert (a - b).norm() <= 1e-5 * b.norm()
 
 
+def test_the_other_library_gets_no_matrix_with_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Tensor] = []
+
+    def noted(left: Tensor, right: Tensor, *rest: object) -> Tensor:
+        seen.extend((left, right))
+        result: Tensor = LINEAR(left, right, *rest)
+        return result
+
+    monkeypatch.setattr(products, "LEAST", 1)
+    monkeypatch.setattr(products, "_one_dnn", lambda: noted)
+    encoder = LocationEncoder(SphericalHarmonics(12), partial(Siren, hidden_dim=64), 16).train()
+    lonlat = uniform_on_sphere(200, torch.Generator().manual_seed(1))
+    loss = SoftClipLoss(chunk=64)(random(200, 16).requires_grad_(), encoder(lonlat), torch.tensor(2.6))
+    loss.backward()
+    encoder(lonlat).sum().backward()  # whose gradient is one number, repeated
+    products.multiply(random(9, 20)[:, ::2], random(10, 30)[:, ::3], torch.empty(9, 10))
+    assert len(seen) > 40
+    assert all(each.is_contiguous() or each.T.is_contiguous() for each in seen)
+
+
 def test_a_hook_on_a_layer_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "LEAST", 1)
     monkeypatch.setattr(products, "_one_dnn", lambda: LINEAR)
