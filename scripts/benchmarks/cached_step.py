@@ -12,6 +12,7 @@ from satclip.location.encodings import SphericalHarmonics
 from satclip.location.networks import Siren
 from satclip.loss import ClipLoss, SoftClipLoss
 from satclip.model import TwoTowers
+from satclip.products import add_product, multiply, right_factor
 from satclip.sphere import uniform_on_sphere
 from satclip.training.loss_inputs import LossInputs
 from satclip.training.optim import adamw
@@ -112,31 +113,35 @@ class CachedStep:
 
 
 def bare_products(model: TwoTowers, loss: str, batch: Batch, chunk: int = 512) -> Callable[[], None]:
-    """The matrix products of one step and nothing else: each once, none computed again, on the sizes that we use.
+    """The matrix products of one step and nothing else: each once, in our sizes, by the library that is faster here.
 
     A linear layer takes one forward, one for its weights and, above another layer, one for its input; similarities
     three of B x B x D, soft targets one more.
     """
     jobs: list[Callable[[], Any]] = []
     rows, encoder = len(batch["id"]), model.location_encoder
+
+    def add(left: Tensor, right: Tensor) -> None:
+        jobs.append(partial(multiply, left, right, left.new_empty(len(left), right.shape[1])))
+
     layers = [layer for layer in encoder.modules() if isinstance(layer, nn.Linear)]
     for layer in (model.vision, *layers):
         assert isinstance(layer, nn.Linear)
         weight = layer.weight.detach()
         given, back = weight.new_ones(rows, weight.shape[1]), weight.new_ones(rows, weight.shape[0])
-        jobs += [partial(torch.mm, given, weight.T), partial(torch.mm, back.T, given)]
+        add(given, weight.T)
+        add(back.T, given)
         if layer not in (model.vision, layers[0]):
-            jobs.append(partial(torch.mm, back, weight))
+            add(back, weight)
     units = torch.ones(rows, encoder.embedding_dim, device=batch["id"].device)
-    block, total = units.new_ones(min(chunk, rows), rows), torch.zeros_like(units)
+    block, total, factor = units.new_ones(min(chunk, rows), rows), torch.zeros_like(units), right_factor(units)
+    scratch = torch.empty_like(block)
     for first in range(0, rows, chunk):
         some = units[first : first + chunk]
-        scratch, out = torch.empty_like(block[: len(some)]), torch.empty_like(some)
-        jobs += [partial(torch.mm, some, units.T, out=scratch)] * (2 if loss == "soft_clip" else 1)
-        jobs += [
-            partial(torch.mm, block[: len(some)], units, out=out),
-            partial(total.addmm_, block[: len(some)].T, some),
-        ]
+        slopes, room = block[: len(some)], scratch[: len(some)]
+        jobs += [partial(multiply, some, units.T, room)] * (2 if loss == "soft_clip" else 1)
+        add(slopes, factor)
+        jobs.append(partial(add_product, total, slopes.T, some))
 
     def job() -> None:
         for each in jobs:
