@@ -28,7 +28,7 @@ from statistics import median
 import torch
 from cached_step import LOSSES, PARTS, Batch, CachedStep, Store, bare_products, towers
 from naive_step import NaiveStep, plain_clip, plain_soft
-from timing import Job, Row, peak_mib, race, show
+from timing import Job, Row, peak_mib, race, show, trim
 from uncached import milliseconds_a_patch
 
 from satclip.harmonics import harmonic_tables
@@ -71,6 +71,7 @@ class Bench:
             self.done(job)()
             highest = torch.cuda.max_memory_allocated(self.device)
             return (highest - before) // 2**20, highest // 2**20
+        trim()
         held = resident()
         beyond = peak_mib(job)
         return beyond, None if held is None or beyond is None else held + beyond
@@ -78,8 +79,11 @@ class Bench:
     def cached(self, loss: str, legendre_polys: int, size: int, patch: dict[str, float]) -> tuple[Row, Row]:
         """A line of the table of steps, and one of the shares of ours."""
         model = towers(legendre_polys, WIDTH, self.device)
-        naive = NaiveStep(model, PLAIN[loss], self.autocast)
         ours = CachedStep(model, LOSSES[loss]().to(self.device), self.autocast)
+        memory = self.peak(lambda: ours.step(self.store.batch(0, size)))  # with nothing of the others in the process
+        naive = NaiveStep(model, PLAIN[loss], self.autocast)
+        naive_memory, _ = self.peak(lambda: naive.step(self.store.batch(0, size)))
+        naive = NaiveStep(model, PLAIN[loss], self.autocast)  # with our weights again
         apart = difference(ours, naive, self.store.batch(0, size))
         numbers = count()
 
@@ -87,7 +91,6 @@ class Bench:
             return self.store.batch(next(numbers), size)
 
         bare = bare_products(model, loss, fetch())
-        memory, naive_memory = self.peak(lambda: ours.step(fetch())), self.peak(lambda: naive.step(fetch()))
         jobs: dict[str, Job] = {
             "cached": self.done(lambda: ours.step(fetch())),
             "naive": self.done(lambda: naive.step(fetch())),
@@ -105,7 +108,7 @@ class Bench:
         if patch:
             whole = EPOCH * sum(patch.values()) / 1000 + steps * seconds["cached"]
             row |= {"uncached epochs/h": 3600 / whole, "times uncached": whole / (steps * seconds["cached"])}
-        row |= {"MiB": memory[0], "naive MiB": naive_memory[0], "process MiB": memory[1], "gradients apart": apart}
+        row |= {"MiB": memory[0], "naive MiB": naive_memory, "process MiB": memory[1], "gradients apart": apart}
         return row, {name: row[name] for name in ("loss", "L", "batch")} | self.shares(ours, fetch)
 
     def shares(self, ours: CachedStep, fetch: Callable[[], Batch]) -> Row:
