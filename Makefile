@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help train benchmark test test-slow test-faults check format data sweep clean clean-runs
+.PHONY: help train benchmark test test-slow test-gpu test-faults check format data sweep clean clean-runs
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z_-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test: $(READY)  ## the tests, minutes
 
 test-slow: $(READY)  ## the tests that take longer
 	$(BIN)/python -m pytest -m slow --ignore=tests/faults $(ARGS)
+
+test-gpu: $(READY)  ## the tests that need an NVIDIA GPU, each of which the others run on the CPU
+	$(BIN)/python -m pytest -m gpu -rA $(ARGS)
 
 test-faults: $(READY)  ## faults injected into real runs, and a table of what each one cost
 	$(BIN)/python -m pytest tests/faults $(ARGS)

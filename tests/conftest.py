@@ -18,6 +18,15 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["SATCLIP_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test marked `gpu` is left out by name where there is none."""
+    if item.get_closest_marker("gpu") is not None:
+        import torch  # here and not above: a run of tests without torch shall not pay for it
+
+        if not torch.cuda.is_available():
+            pytest.skip("NEEDS an NVIDIA GPU and a torch built for it; `make test-gpu` on such a machine runs this")
+
+
 PROJECT = Path(__file__).parents[1]
 
 

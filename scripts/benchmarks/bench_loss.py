@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from naive_step import plain_clip, plain_soft
 from torch import Tensor
 
 from satclip.loss import ClipLoss, NestedLoss, RegressionLoss, SigLipLoss, SoftClipLoss
@@ -23,27 +24,11 @@ NEAR_KM, ALIKE, CHANCE = 300.0, 0.2, 1e-4  # of the row with excluded and debias
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def plain_clip(images: Tensor, locations: Tensor, logit_scale: Tensor) -> Tensor:
-    """The whole matrix, its two cross-entropies."""
-    logits = logit_scale.exp() * F.normalize(images, dim=-1) @ F.normalize(locations, dim=-1).T
-    match = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, match) + F.cross_entropy(logits.T, match)) / 2
-
-
 def plain_siglip(images: Tensor, locations: Tensor, logit_scale: Tensor) -> Tensor:
     """The whole matrix, a log-sigmoid of each element."""
     logits = logit_scale.exp() * F.normalize(images, dim=-1) @ F.normalize(locations, dim=-1).T - 10
     signs = 2 * torch.eye(len(logits), device=logits.device) - 1
     return -F.logsigmoid(signs * logits).sum() / len(logits)
-
-
-def plain_soft(images: Tensor, locations: Tensor, logit_scale: Tensor) -> Tensor:
-    """The whole matrix against targets softened by the whole matrix of likenesses."""
-    units = F.normalize(images.detach(), dim=-1)
-    units = F.normalize(units - units.mean(0), dim=-1)
-    logits = logit_scale.exp() * F.normalize(images, dim=-1) @ F.normalize(locations, dim=-1).T
-    target = 0.1 * torch.eye(len(logits), device=logits.device) + 0.9 * (units @ units.T / 0.1).softmax(-1)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
 def plain_nested(images: Tensor, locations: Tensor, logit_scale: Tensor) -> Tensor:

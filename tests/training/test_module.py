@@ -191,6 +191,16 @@ def test_under_bfloat16_the_loss_is_computed_in_float32() -> None:
     assert all(weight.dtype is torch.float32 for weight in module.parameters())
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_may_be_clipped_in_any_precision(precision: str) -> None:
+    module = build()
+    before = [weight.detach().clone() for weight in module.parameters()]
+    trainer = L.Trainer(max_epochs=1, accelerator="cpu", precision=precision, gradient_clip_val=0.5, **QUIET)
+    trainer.fit(module, loader(2), loader(1))
+    assert trainer.global_step == 2
+    assert not any(torch.equal(*pair) for pair in zip(before, module.parameters(), strict=True))
+
+
 @pytest.mark.slow
 def test_compiled_towers_give_the_same_numbers() -> None:
     plain, compiled = build(), build()

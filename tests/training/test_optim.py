@@ -127,3 +127,32 @@ def test_a_training_without_end_has_no_schedule_that_needs_one(schedule: Any) ->
     with pytest.raises(ValueError, match=r"needs an end: give epochs or trainer.max_steps, or scheduler=constant"):
         schedule(optimizer, total_steps=None)
     assert rates(constant(optimizer, total_steps=None), 3) == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_fused_step_of_a_cpu_is_the_plain_one(dtype: torch.dtype) -> None:
+    found = []
+    for fused in (True, False):
+        torch.manual_seed(0)
+        layer = nn.Linear(30, 20, dtype=dtype)
+        optimizer = adamw(layer, lr=1e-2, weight_decay=0.1)
+        assert all(group["fused"] for group in optimizer.param_groups)
+        for group in optimizer.param_groups:
+            group["fused"] = fused or None
+        for _ in range(5):
+            optimizer.zero_grad()
+            layer(torch.ones(3, 30, dtype=dtype)).square().sum().backward()
+            optimizer.step()
+        found.append([*layer.state_dict().values()])
+    torch.testing.assert_close(found[0], found[1], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(("device", "fused"), [("cpu", True), ("meta", None)])
+@pytest.mark.parametrize("saved", [True, None])
+def test_a_checkpoint_of_another_device_does_not_say_how_to_step(
+    device: str, fused: bool | None, saved: bool | None
+) -> None:
+    optimizer = adamw(nn.Linear(3, 2, device=device), lr=1e-2, weight_decay=0.1)
+    state = optimizer.state_dict()
+    optimizer.load_state_dict({**state, "param_groups": [{**each, "fused": saved} for each in state["param_groups"]]})
+    assert [group["fused"] for group in optimizer.param_groups] == [fused, fused]

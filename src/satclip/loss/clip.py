@@ -1,4 +1,4 @@
-"""Symmetric cross-entropy over cosine similarities, without ever holding the similarity matrix."""
+"""Symmetric cross-entropy over cosine similarities, by blocks of rows of the similarity matrix."""
 
 from typing import Any
 
@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from satclip import ranks
+from satclip.loss.block_memory import BlockMemory
 from satclip.loss.negatives import EMBEDDING, Excluded, Negatives, debiased
 from satclip.loss.pairs import FLOOR, LEAST, at_least_one, blocks, pair
+from satclip.products import add_product, multiply, right_factor
 
 LOWEST = -1e4  # below any logit: a column whose rows are all excluded so far has a maximum to count from
 
@@ -24,7 +26,8 @@ class ClipLoss(nn.Module):
     Each rank works through its own rows of the [N, N] matrix (N rows over all ranks), `chunk` rows at a time, and in
     one pass feeds both softmaxes: its rows' sums are complete, the columns' sums are completed over ranks. Where an
     exponential could leave the range of float32, both shift by their running maximum: the loss is finite for any
-    embeddings at any scale. The blocks are computed again in the backward pass. Memory is O(chunk x N + N x D).
+    embeddings at any scale. Up to `KEPT_BYTES` of the blocks are kept for the backward pass, the others are computed
+    again there. Memory is O(chunk x N + N x D) beside that constant.
 
     On several ranks the value is that of the whole batch, the same on every rank. The gradient of each rank is its
     share times the number of ranks, because DDP averages gradients: that average is then the gradient of one process
@@ -68,7 +71,8 @@ class ClipLoss(nn.Module):
         with torch.autocast(image_embeddings.device.type, enabled=False):
             pairs = pair(image_embeddings, location_embeddings, logit_scale)
             excluded = self.negatives.excluded(pairs, image_embeddings, given)
-            loss: Tensor = _SymmetricCrossEntropy.apply(*pairs, self.chunk, excluded, self.negatives.debias)
+            keep = torch.is_grad_enabled()
+            loss: Tensor = _SymmetricCrossEntropy.apply(*pairs, self.chunk, excluded, self.negatives.debias, keep)
         return loss
 
 
@@ -88,6 +92,7 @@ class _SymmetricCrossEntropy(torch.autograd.Function):
         chunk: int,
         excluded: Excluded | None,
         debias: float,
+        keep: bool,
     ) -> Tensor:
         count, width = len(images), len(locations)
         bare = _needs_no_shift(scale)
@@ -95,14 +100,15 @@ class _SymmetricCrossEntropy(torch.autograd.Function):
         matches, row_others = images.new_empty(2, count)
         row_max = images.new_zeros(count)
         column_max, column_others = images.new_full((width,), 0 if bare else -torch.inf), images.new_zeros(width)
-        logits_memory, terms_memory = (images.new_empty(min(chunk, count), width) for _ in range(2))
+        memory = BlockMemory(images, min(chunk, count), width, keep=keep)
+        terms_memory = images.new_empty(0 if bare else min(chunk, count), width)
         row_count, column_count = images.new_full((count,), width - 1), images.new_zeros(width)
         out: Tensor | None = None
 
         for rows in blocks(count, chunk):
             size, diagonal = rows.stop - rows.start, first + rows.start
-            logits, terms = logits_memory[:size], terms_memory[:size]
-            torch.mm(scaled[rows], locations.T, out=logits)
+            logits, terms = memory.block(rows), terms_memory[:size]
+            multiply(scaled[rows], locations.T, logits)
             matches[rows] = logits.diagonal(diagonal)
             if excluded is not None:
                 out = excluded.block(rows)
@@ -119,7 +125,7 @@ class _SymmetricCrossEntropy(torch.autograd.Function):
                 _zero(terms, diagonal, out)
                 torch.sum(terms, 1, out=row_others[rows])
                 higher = torch.maximum(column_max, logits.amax(0)).clamp_(min=LOWEST)
-                terms = logits.sub_(higher).clamp_(min=FLOOR).exp_()
+                torch.sub(logits, higher, out=terms).clamp_(min=FLOOR).exp_()
                 _zero(terms, diagonal, out)
                 column_others.mul_((column_max - higher).exp_())
                 column_max = higher
@@ -149,42 +155,47 @@ class _SymmetricCrossEntropy(torch.autograd.Function):
         if column.slope is not None and column.by_match is not None:
             pull += (column.by_match * column_match * per_column)[own]
             per_column *= column.slope
-        ctx.save_for_backward(images, locations, scale, row_max, per_row, higher, per_column, pull)
+        ctx.save_for_backward(images, locations, scale, row_max, per_row, higher, per_column, pull, *memory.kept)
         ctx.first, ctx.chunk, ctx.bare, ctx.excluded = first, chunk, bare, excluded
         return ranks.total(losses.sum()) / (2 * width)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        images, locations, scale, row_max, per_row, column_max, per_column, pull = ctx.saved_tensors
+        images, locations, scale, row_max, per_row, column_max, per_column, pull, *kept = ctx.saved_tensors
         count, width = len(images), len(locations)
-        scaled = images * scale
+        scaled, factor = images * scale, right_factor(locations)
         to_images, to_locations = torch.empty_like(images), torch.zeros_like(locations)
         logits_memory, terms_memory = (images.new_empty(min(ctx.chunk, count), width) for _ in range(2))
 
         with torch.autocast(images.device.type, enabled=False):
-            for rows in blocks(count, ctx.chunk):
+            for number, rows in enumerate(blocks(count, ctx.chunk)):
                 size = rows.stop - rows.start
-                logits, terms = logits_memory[:size], terms_memory[:size]
-                torch.mm(scaled[rows], locations.T, out=logits)
+                scratch, terms = logits_memory[:size], terms_memory[:size]
                 out = None if ctx.excluded is None else ctx.excluded.block(rows)
-                if out is not None:
-                    logits.masked_fill_(out, -torch.inf)
+                if number < len(kept):
+                    logits = kept[number]  # which a second backward pass will read again
+                else:
+                    logits = multiply(scaled[rows], locations.T, scratch)
+                    if out is not None:
+                        logits.masked_fill_(out, -torch.inf)
+                    if ctx.bare:
+                        logits.exp_()
                 if ctx.bare:
-                    torch.add(per_row[rows, None], per_column, out=terms)
-                    slopes = logits.exp_().mul_(terms).clamp_(min=LEAST)
+                    slopes = torch.add(per_row[rows, None], per_column, out=terms).mul_(logits).clamp_(min=LEAST)
                 else:
                     torch.sub(logits, row_max[rows, None], out=terms).clamp_(min=FLOOR).exp_().mul_(per_row[rows, None])
-                    slopes = logits.sub_(column_max).clamp_(min=FLOOR).exp_().mul_(per_column).add_(terms)
+                    slopes = torch.sub(logits, column_max, out=scratch).clamp_(min=FLOOR).exp_()
+                    slopes.mul_(per_column).add_(terms)
                 if out is not None:
                     slopes.masked_fill_(out, 0)
                 slopes.diagonal(ctx.first + rows.start).copy_(-pull[rows])
-                torch.mm(slopes, locations, out=to_images[rows])
-                to_locations.addmm_(slopes.T, images[rows])
+                multiply(slopes, factor, to_images[rows])
+                add_product(to_locations, slopes.T, images[rows])
 
         share = gradient * (ranks.world_size() / (2 * width))
         to_scale = (images * to_images).sum() * share
-        return to_images.mul_(scale * share), to_locations.mul_(scale * share), to_scale, None, None, None, None
+        return to_images.mul_(scale * share), to_locations.mul_(scale * share), to_scale, None, None, None, None, None
 
 
 def _zero(terms: Tensor, diagonal: int, out: Tensor | None) -> None:

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from satclip import ranks
+from satclip.loss.block_memory import BlockMemory
 from satclip.loss.pairs import FLOOR, at_least_one, blocks, pair
+from satclip.products import add_product, multiply, right_factor
 
 
 class SigLipLoss(nn.Module):
@@ -33,7 +35,7 @@ class SigLipLoss(nn.Module):
         with torch.autocast(image_embeddings.device.type, enabled=False):
             pairs = pair(image_embeddings, location_embeddings, logit_scale)
             bias = self.bias.to(pairs.images.dtype)
-            loss: Tensor = _PairwiseSigmoid.apply(*pairs, bias, self.chunk)
+            loss: Tensor = _PairwiseSigmoid.apply(*pairs, bias, self.chunk, torch.is_grad_enabled())
         return loss
 
 
@@ -42,40 +44,44 @@ class _PairwiseSigmoid(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, images: Tensor, locations: Tensor, scale: Tensor, first: int, bias: Tensor, chunk: int
+        ctx: Any, images: Tensor, locations: Tensor, scale: Tensor, first: int, bias: Tensor, chunk: int, keep: bool
     ) -> Tensor:
         count, width = len(images), len(locations)
         scaled = images * scale
         losses = images.new_empty(count)
-        memory = images.new_empty(min(chunk, count), width)
+        memory = BlockMemory(images, min(chunk, count), width, keep=keep)
         for rows in blocks(count, chunk):
-            logits = torch.mm(scaled[rows], locations.T, out=memory[: rows.stop - rows.start]).add_(bias)
+            logits = multiply(scaled[rows], locations.T, memory.block(rows)).add_(bias)
             logits.diagonal(first + rows.start).neg_()
             torch.sum(F.softplus(logits.clamp_(min=FLOOR)), 1, out=losses[rows])
 
-        ctx.save_for_backward(images, locations, scale, bias)
+        ctx.save_for_backward(images, locations, scale, bias, *memory.kept)
         ctx.first, ctx.chunk = first, chunk
         return ranks.total(losses.sum()) / width
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        images, locations, scale, bias = ctx.saved_tensors
+        images, locations, scale, bias, *kept = ctx.saved_tensors
         count, width = len(images), len(locations)
-        scaled = images * scale
+        scaled, factor = images * scale, right_factor(locations)
         to_images, to_locations = torch.empty_like(images), torch.zeros_like(locations)
         to_bias = images.new_empty(count)
         memory = images.new_empty(min(ctx.chunk, count), width)
 
         with torch.autocast(images.device.type, enabled=False):
-            for rows in blocks(count, ctx.chunk):
-                logits = torch.mm(scaled[rows], locations.T, out=memory[: rows.stop - rows.start]).add_(bias)
-                logits.diagonal(ctx.first + rows.start).neg_()
-                slopes = logits.clamp_(min=FLOOR).sigmoid_()
+            for number, rows in enumerate(blocks(count, ctx.chunk)):
+                slopes = memory[: rows.stop - rows.start]
+                if number < len(kept):
+                    torch.sigmoid(kept[number], out=slopes)
+                else:
+                    multiply(scaled[rows], locations.T, slopes).add_(bias)
+                    slopes.diagonal(ctx.first + rows.start).neg_()
+                    slopes.clamp_(min=FLOOR).sigmoid_()
                 slopes.diagonal(ctx.first + rows.start).neg_()
                 torch.sum(slopes, 1, out=to_bias[rows])
-                torch.mm(slopes, locations, out=to_images[rows])
-                to_locations.addmm_(slopes.T, images[rows])
+                multiply(slopes, factor, to_images[rows])
+                add_product(to_locations, slopes.T, images[rows])
 
         share = gradient * (ranks.world_size() / width)
         to_scale = (images * to_images).sum() * share
@@ -85,5 +91,6 @@ class _PairwiseSigmoid(torch.autograd.Function):
             to_scale,
             None,
             to_bias.sum() * share,
+            None,
             None,
         )

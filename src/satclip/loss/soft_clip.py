@@ -1,4 +1,4 @@
-"""The contrastive loss with targets softened by how alike the pictures are, without ever holding a matrix of pairs."""
+"""The contrastive loss with targets softened by how alike the pictures are, by blocks of rows."""
 
 import math
 from typing import Any, Literal
@@ -8,10 +8,12 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from satclip import ranks
+from satclip.loss.block_memory import BlockMemory
 from satclip.loss.clip import ClipLoss
 from satclip.loss.inputs import FEATURES
 from satclip.loss.negatives import EMBEDDING, centred_units
 from satclip.loss.pairs import FLOOR, Pairs, at_least_one, blocks, pair
+from satclip.products import add_product, multiply, right_factor
 from satclip.sphere import EARTH_RADIUS_KM, unit_vectors
 
 Likeness = Literal["embedding", "features", "sphere"]
@@ -142,22 +144,26 @@ class _Pull(torch.autograd.Function):
         ones = units.new_ones(width, 1)
         right = torch.cat((units, ones), 1).T  # so that one product gives (<u_i, u_j> - 1) / T
         left = torch.cat((units[own], -ones[own]), 1) / temperature
-        kernel_memory, sums_memory = (images.new_empty(min(chunk, count), width) for _ in range(2))
-        others = images.new_empty(count)
+        memory = BlockMemory(images, min(chunk, count), width, keep=True)
+        sums_memory, others = images.new_empty(min(chunk, count), width), images.new_empty(count)
         for rows in blocks(count, chunk):
-            kernel = _others(left[rows], right, first + rows.start, kernel_memory)
+            kernel = _others(left[rows], right, first + rows.start, memory.block(rows))
             torch.sum(kernel, 1, out=others[rows])
         share = 1 / (1 + others)  # of the picture itself in its own softmax
-        shares = ranks.gather(share)
+        shares, factor = ranks.gather(share), right_factor(locations)
 
         to_images, to_locations = torch.empty_like(images), torch.zeros_like(locations)
-        for rows in blocks(count, chunk):
-            kernel = _others(left[rows], right, first + rows.start, kernel_memory)
+        kept = [*memory.kept]
+        for number, rows in enumerate(blocks(count, chunk)):
+            diagonal = first + rows.start
+            known = number < len(kept)
+            kernel = kept[number] if known else _others(left[rows], right, diagonal, memory.block(rows))
             soft = torch.add(share[rows, None], shares, out=sums_memory[: len(kernel)]).mul_(kernel)
-            soft.diagonal(first + rows.start).copy_(-2 * others[rows] * share[rows])
-            torch.mm(soft, locations, out=to_images[rows])
-            to_locations.addmm_(soft.T, images[rows], alpha=-1)
+            soft.diagonal(diagonal).copy_(-2 * others[rows] * share[rows])
+            multiply(soft, factor, to_images[rows])
+            add_product(to_locations, soft.T, images[rows])
         to_images.neg_()
+        to_locations.neg_()
         ctx.save_for_backward(to_images, to_locations)
         return ranks.total((images * to_images).sum())
 
@@ -170,7 +176,7 @@ class _Pull(torch.autograd.Function):
 
 
 def _others(left: Tensor, right: Tensor, diagonal: int, memory: Tensor) -> Tensor:
-    """exp of the product of some rows, 0 on the diagonal: [rows, K], [K, N] -> [rows, N]."""
-    kernel = torch.mm(left, right, out=memory[: len(left)]).clamp_(min=FLOOR).exp_()
+    """exp of the product of some rows, 0 on the diagonal: [rows, K], [K, N] -> [rows, N], in `memory`."""
+    kernel = multiply(left, right, memory).clamp_(min=FLOOR).exp_()
     kernel.diagonal(diagonal).zero_()
     return kernel

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from satclip.location.networks.affine import applied
 from satclip.location.networks.siren import check_finite, initialise
 
 
@@ -59,13 +60,12 @@ class ResidualSiren(nn.Module):
         """From what `first` gave, [..., hidden_dim], to the embedding [..., out_dim]."""
         hidden = torch.sin(self.first_omega * self._thinned(hidden))
         for layer in self.hidden:
-            hidden = hidden + torch.sin(self.hidden_omega * self._thinned(layer(hidden)))
-        embedding: Tensor = self.last(hidden)
-        return embedding
+            hidden = hidden + torch.sin(self.hidden_omega * self._thinned(applied(layer, hidden)))
+        return applied(self.last, hidden)
 
     def forward(self, features: Tensor) -> Tensor:
         """[..., in_dim] -> [..., out_dim]."""
-        return self.rest(self.first(features))
+        return self.rest(applied(self.first, features))
 
     def _thinned(self, argument: Tensor) -> Tensor:
         return F.dropout(argument, self.dropout) if self.training and self.dropout else argument

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from satclip.location.capture import recording
+from satclip.location.networks.affine import applied
 
 
 class Siren(nn.Module):
@@ -60,13 +61,12 @@ class Siren(nn.Module):
         """From what `first` gave, [..., hidden_dim], to the embedding [..., out_dim]."""
         hidden = self._sine(hidden, self.first_omega)
         for layer in self.hidden:
-            hidden = self._sine(layer(hidden), self.hidden_omega)
-        embedding: Tensor = self.last(hidden)
-        return embedding
+            hidden = self._sine(applied(layer, hidden), self.hidden_omega)
+        return applied(self.last, hidden)
 
     def forward(self, features: Tensor) -> Tensor:
         """[..., in_dim] -> [..., out_dim]."""
-        return self.rest(self.first(features))
+        return self.rest(applied(self.first, features))
 
     def _sine(self, argument: Tensor, omega: float) -> Tensor:
         if self.training and self.dropout:
