@@ -69,7 +69,7 @@ def test_figures_are_of_the_best_weights_or_of_the_last_and_say_which(whole: Pat
                 assert found == pytest.approx(logged, rel=1e-4), (name, way, figure)
     assert metrics["best/probe/mean"] != metrics["last/probe/mean"]
     assert f"best weights (epoch {best['epoch'] + 1})" in (whole / "retrieval.md").read_text()
-    text = (whole / "report.md").read_text()
+    text = (whole / "benchmark" / "report.md").read_text()
     assert f"best weights (epoch {best['epoch'] + 1})" in text
     assert "last weights (epoch 6)" in text
     with (whole / "csv" / "metrics.csv").open() as file:

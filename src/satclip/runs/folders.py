@@ -19,7 +19,10 @@ from satclip.runs import lock, run_folder
 OF_THE_TIME = re.compile(r"\$\{(started|now):")  # in a folder's name: the user did not choose this very one
 MOST = 1000  # runs of one name that begin in one second
 # What is written before a training begins, in a run's folder or in those of a sweep's jobs.
-OF_NO_VALUE = re.compile(r"(.*/)?(\.hydra/.*|[^/]*\.log|\.running[^/]*|multirun\.yaml|job\.json|hparams\.yaml)")
+OF_NO_VALUE = re.compile(
+    r"(.*/)?(\.hydra/.*|[^/]*\.log|\.running[^/]*|multirun\.yaml|job\.json|hparams\.yaml"
+    r"|config\.yaml|provenance\.json|uncommitted[^/]*\.diff|failed\.json)"
+)
 
 _kept = False
 _new_by_time: set[Path] = set()

@@ -14,7 +14,7 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+from lightning.pytorch.callbacks import Checkpoint, LambdaCallback, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 from omegaconf import DictConfig, OmegaConf
@@ -22,9 +22,9 @@ from omegaconf import DictConfig, OmegaConf
 from satclip import launch_environment, ranks
 from satclip.data.datamodule import S2DataModule
 from satclip.errors import is_raised_on_purpose
-from satclip.runs import ending, folders, run_folder
+from satclip.runs import ending, folders, provenance, run_folder
 from satclip.runs.config import checks
-from satclip.runs.find_checkpoint import command, newest_readable, other_run, step_of
+from satclip.runs.find_checkpoint import begun_by, command, newest_readable, other_run, step_of
 from satclip.training.batch_norm import GlobalBatchNorm
 from satclip.training.callbacks.figures import KeepFigures
 from satclip.training.callbacks.resumable import Resumable, unfinished
@@ -49,6 +49,8 @@ def train(config: DictConfig) -> dict[str, float]:
     folder = Path(config.output_dir)
     resolved = plain(OmegaConf.to_container(config, resolve=True))
     checkpoint, step = begin(folder, config.ckpt_path)
+    if launch_environment.rank() == 0:
+        provenance.begin(folder, provenance.line(begun_by()), resolved, step)
     set_precision(config.matmul_precision)
     L.seed_everything(config.seed, workers=True, verbose=False)
     data: S2DataModule = instantiate(config.dataset)
@@ -63,6 +65,8 @@ def train(config: DictConfig) -> dict[str, float]:
     for callback in callbacks:
         if isinstance(callback, Resumable):
             callback.command = command(folder)
+    if launch_environment.rank() == 0:
+        callbacks.append(LambdaCallback(on_train_start=lambda *_: provenance.add_data(folder, data)))
     loggers = connect(config.logger, step, checkpoint, folder)
     trainer = trainer_of(config.trainer, callbacks, loggers)
     with closing_wandb(loggers):
@@ -196,6 +200,8 @@ def main(config: DictConfig) -> dict[str, float]:
         return train(config)
     except Exception as error:
         message = explain(error)
+        if launch_environment.rank() == 0 and not isinstance(error, FileExistsError):  # that is of another run
+            run_folder.fail(Path(config.output_dir), message or f"{type(error).__name__}: {error}")
         if message is None:
             folders.keep()
             log.error(
