@@ -15,7 +15,8 @@ from satclip.cli.commands.index import index
 from satclip.cli.commands.info import info
 from satclip.cli.commands.map import map_
 from satclip.cli.commands.probe import probe
-from satclip.cli.commands.resume import resume
+from satclip.cli.commands.report import compare, report
+from satclip.cli.commands.resume import rerun, resume
 from satclip.cli.commands.similar import similar
 
 
@@ -38,5 +39,5 @@ def app() -> None:
     """Use location encoders: embed places and grids, draw maps, inspect, score and export models."""
 
 
-for _command in (embed, grid, map_, similar, info, evaluate, probe, index, export, resume):
+for _command in (embed, grid, map_, similar, info, evaluate, probe, index, export, resume, rerun, report, compare):
     app.add_command(_command)

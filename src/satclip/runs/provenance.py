@@ -85,7 +85,7 @@ def starts(folder: Path) -> list[dict[str, Any]]:
 
 
 def manifest(data: S2DataModule) -> dict[str, Any]:
-    """Counts, and a hash over the name, place and use of every patch: equal where the same patches train and validate."""
+    """Counts, and a hash over name, place and use of every patch: equal where the same patches train and validate."""
     patches = data.collection
     total = hashlib.sha256()
     for name in patches.names:
@@ -129,19 +129,18 @@ def code() -> tuple[dict[str, Any], str]:
     return found, diff
 
 
-def differences(start: Mapping[str, Any]) -> list[str]:
-    """In which versions and which code the present differs from a start: what may change the numbers of a rerun."""
-    git, _ = code()
+def differences(start: Mapping[str, Any], folder: Path) -> list[str]:
+    """In which versions and which code the present differs from a start of the run in `folder`, in words."""
+    git, diff = code()
     then, now = start.get("versions", {}), versions()
     lines = [f"{name} was {then[name]}, is {now.get(name, 'missing')}" for name in then if then[name] != now.get(name)]
     old = start.get("git", {})
     if old.get("commit") and old["commit"] != git.get("commit"):
         lines.append(f"the code was at commit {old['commit']}, is at {git.get('commit', 'none')}")
-    if bool(old.get("diff")) or bool(git.get("changed")):
-        kept = f"had changes ({old['diff']})" if old.get("diff") else "had none"
-        lines.append(
-            f"changes that are not committed: the run {kept}, now there are {len(git.get('changed', []))} files"
-        )
+    kept = folder / old["diff"] if old.get("diff") else None
+    before = kept.read_text(encoding="utf-8", errors="surrogateescape") if kept is not None and kept.is_file() else ""
+    if before != diff:
+        lines.append(f"what is not committed differs: `git diff HEAD` gave {kept or 'nothing'} then")
     return lines
 
 

@@ -25,6 +25,7 @@ from satclip.errors import is_raised_on_purpose
 from satclip.runs import ending, folders, provenance, run_folder
 from satclip.runs.config import checks
 from satclip.runs.find_checkpoint import begun_by, command, newest_readable, other_run, step_of
+from satclip.runs.reports.writing import write_run_page
 from satclip.training.batch_norm import GlobalBatchNorm
 from satclip.training.callbacks.figures import KeepFigures
 from satclip.training.callbacks.resumable import Resumable, unfinished
@@ -81,6 +82,8 @@ def train(config: DictConfig) -> dict[str, float]:
                 log.warning("not complete, hence no %s: %s; to resume: %s", run_folder.METRICS, reason, command(folder))
             else:
                 run_folder.finish(folder, metrics)
+            if (page := write_run_page(folder)) is not None:
+                log.info("all of this run in one page: %s", page)
     return metrics
 
 

@@ -65,8 +65,8 @@ class FinalReport:
         degrees: spacing of the places of the globe, where `pictures` is None.
         bounds: [west, south, east, north] in degrees, where to probe and draw; "auto" for where the training places
             lie, if that is less than a third of the Earth; None for the whole globe.
-        pictures: by name, (encoder, path, region=...) -> path. Each is drawn to `name.png`, shown in benchmark/report.html
-            and handed to the loggers. None: the globe.
+        pictures: by name, (encoder, path, region=...) -> path. Each is drawn to `name.png`, shown in
+            benchmark/report.html and handed to the loggers. None: the globe.
 
     Raises:
         ValueError: the bounds are none.
