@@ -61,7 +61,8 @@ def test_a_run_notes_its_data_and_a_failed_one_why(imagery: Path, tmp_path: Path
     small = [
         "experiment=blue_marble_one_hot", f"dataset.root={imagery}", "dataset.places=400", "dataset.patch_size=20",
         "dataset.kilometres_per_pixel=20.0", "dataset.image_size=16", "dataset.batch_size=64", "vision.width=4",
-        "pe_type.hidden_dim=16", "embedding_dim=8", "legendre_polys=5", "~callbacks.progress", "report=null", "epochs=1",
+        "pe_type.hidden_dim=16", "embedding_dim=8", "legendre_polys=5", "~callbacks.progress", "report=null",
+        "epochs=1",
     ]  # fmt: skip
     noted = []
     for name, more in (("a", []), ("b", ["seed=1"]), ("c", ["dataset.val_fraction=0.2"])):
