@@ -60,8 +60,10 @@ def release(folder: Path) -> None:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process is running in `folder`; nothing is written there."""
+    """Whether another process is running in `folder`; nothing is written there."""
     target = folder.absolute() / NAME
+    if target in _held:
+        return False
     try:
         owner, silence = _read(target), time.time() - target.stat().st_mtime
     except OSError:

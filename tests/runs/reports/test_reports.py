@@ -89,7 +89,9 @@ def test_names_may_be_anything(tmp_path: Path) -> None:
     assert "<img" not in re.sub(r"```sh.*?```", "", compare.markdown(found), flags=re.DOTALL)
 
 
-def test_what_is_running_stopped_damaged_or_of_an_older_layout_is_shown_as_such(tmp_path: Path) -> None:
+def test_what_is_running_stopped_damaged_or_of_an_older_layout_is_shown_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, loss in (("running", None), ("stopped", None), ("damaged", 1.0), ("old", 1.0), ("no_config", 1.0)):
         run(tmp_path / name, "seed=1", loss=loss)
     (tmp_path / "damaged" / "metrics.json").write_text("{")
@@ -100,10 +102,14 @@ def test_what_is_running_stopped_damaged_or_of_an_older_layout_is_shown_as_such(
     (tmp_path / "evaluate" / ".hydra").mkdir(parents=True)
     (tmp_path / "evaluate" / ".hydra" / "config.yaml").write_text("model: x\n")
     lock.claim(tmp_path / "running")
-    try:
+    lock.claim(tmp_path / "old")  # by the process that writes its page: it has finished all the same
+    own = {each.name: each.state for each in records([tmp_path])}
+    with monkeypatch.context() as patch:
+        patch.setattr(lock, "_held", {})  # as another process sees it
         found = {each.name: each for each in records([tmp_path])}
-    finally:
-        lock.release(tmp_path / "running")
+    lock.release(tmp_path / "running")
+    lock.release(tmp_path / "old")
+    assert (own["running"], own["old"]) == ("stopped", "finished")
     states = {
         "running": "running",
         "stopped": "stopped",

@@ -74,10 +74,10 @@ def thinned(points: list[tuple[float, float]]) -> Curve:
 
 
 def _state(folder: Path, finished: bool) -> tuple[str, str]:
+    if finished:  # whoever begins there again removes its metrics.json first
+        return FINISHED, ""
     if lock.is_held(folder):
         return RUNNING, "running now"
-    if finished:
-        return FINISHED, ""
     failed = folder / run_folder.FAILED
     if failed.is_file():
         try:

@@ -68,7 +68,7 @@ def _body(run: Record, title: str) -> Iterator[str]:
     yield html.table(("figure", "value", "unit", "meaning"), lines) if lines else "<p>No figure yet.</p>"
     probes = tuple(sorted(name for name in run.curves if name.startswith("probe/")))[:2]
     if image := html.drawing(charts.curves({run.name: run.curves}, (*CURVES, *probes)), "learning curves"):
-        yield f"<h2>Learning curves</h2>{image}"
+        yield f"<h2>Learning curves</h2><div class='wide panels'>{image}</div>"
     for path in sorted(run.folder.glob("*.png")):
         if image := html.photo(path, path.stem):
             yield f"<figure>{image}<figcaption>{escape(path.stem)}</figcaption></figure>"
