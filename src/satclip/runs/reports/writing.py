@@ -18,6 +18,7 @@ from satclip.runs.reports.read import is_run
 from satclip.runs.reports.record import FINISHED
 
 log = logging.getLogger(__name__)
+PAGES = 24  # of runs that have none, each half a second
 ELSEWHERE = Path("report")  # in the current folder, where several folders were given
 
 
@@ -29,16 +30,19 @@ def target_of(folders: Sequence[Path], output: Path | None) -> Path:
 
 
 def write_report(folders: Sequence[Path], output: Path | None = None, score: str | None = None) -> list[Path]:
-    """The page of these runs, its pictures, and the page of each finished run that has none yet; the first first.
+    """The page of these runs, its pictures, and the pages of the best finished runs that have none yet; it comes first.
 
     Raises:
         OSError: there is no run, or the target cannot be written.
         ValueError: no run has the figure `score`.
     """
     found, target = compared(records(folders), score), target_of(folders, output)
-    for each in found.records:
-        if each.state == FINISHED and is_run(each.folder) and not (each.folder / run_page.PAGE).exists():
-            write_run_page(each.folder)
+    ordered = (run for setting in found.settings for run in setting.runs if run.state == FINISHED)
+    bare = [each.folder for each in ordered if is_run(each.folder) and not (each.folder / run_page.PAGE).exists()]
+    for folder in bare[:PAGES]:
+        write_run_page(folder)
+    if len(bare) > PAGES:
+        log.warning("%d runs have no page of their own; the best %d of them get one now", len(bare), PAGES)
     title = ", ".join(folder.absolute().name for folder in folders[:4]) + (", ..." if len(folders) > 4 else "")
     return sweep_page.save(found, target, f"{title}: {len(found.records):,} runs")
 
