@@ -69,7 +69,7 @@ def test_figures_are_of_the_best_weights_or_of_the_last_and_say_which(whole: Pat
                 assert found == pytest.approx(logged, rel=1e-4), (name, way, figure)
     assert metrics["best/probe/mean"] != metrics["last/probe/mean"]
     assert f"best weights (epoch {best['epoch'] + 1})" in (whole / "retrieval.md").read_text()
-    text = (whole / "report.md").read_text()
+    text = (whole / "benchmark" / "report.md").read_text()
     assert f"best weights (epoch {best['epoch'] + 1})" in text
     assert "last weights (epoch 6)" in text
     with (whole / "csv" / "metrics.csv").open() as file:
@@ -156,7 +156,7 @@ def test_a_regional_data_set_is_probed_and_drawn_where_it_lies(
     write_index(near / "index.csv", index.names, squeezed)
     with caplog.at_level(logging.INFO):
         train(near, tmp_path / "run", "epochs=1", "dataset.split_buffer_km=0", "dataset.split_degrees=2.0", *REPORT)
-    probe, retrieval = ((tmp_path / "run" / f"{name}.md").read_text() for name in ("report", "retrieval"))
+    probe, retrieval = ((tmp_path / "run" / f"{name}.md").read_text() for name in ("benchmark/report", "retrieval"))
     assert re.search(r"all places in \d\S*° E to 2\d\S*° E, [45]\S*° N to 1\d\S*° N; seed", probe)
     shown = re.search(r"but (\d+) of (\d+) on ground that was trained on", retrieval)
     assert shown is not None

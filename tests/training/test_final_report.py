@@ -80,9 +80,9 @@ def test_a_report_is_retrieval_the_benchmark_in_short_and_pictures(
         model, batch, tmp_path, described="best weights (epoch 1)", recipe=RECIPE, beside={"last weights": other}
     )
     assert model.training
-    names = {"report.html", "report.md", "records.csv", "summary.csv", "globe.png", "mine.png"}
-    assert names <= {path.name for path in tmp_path.iterdir()}
-    page = (tmp_path / "report.html").read_text()
+    names = {"globe.png", "mine.png", "report.html", "report.md", "records.csv", "summary.csv"}
+    assert names <= {path.name for path in (*tmp_path.iterdir(), *(tmp_path / "benchmark").iterdir())}
+    page = (tmp_path / "benchmark" / "report.html").read_text()
     assert "Retrieval of the best weights" in page
     assert "<figcaption>mine</figcaption>" in page  # a picture by the mapping
     assert found.benchmark is not None
@@ -96,7 +96,7 @@ def test_a_report_is_retrieval_the_benchmark_in_short_and_pictures(
         assert f"{kind}/cells_20/100/climate_zone_accuracy" in found.figures
         every = [value for name, value in found.figures.items() if name.startswith(f"{kind}/cells")]
         assert found.figures[f"{kind}/mean"] == pytest.approx(sum(every) / len(every))
-    lines = list(csv.DictReader((tmp_path / "summary.csv").read_text().splitlines()))
+    lines = list(csv.DictReader((tmp_path / "benchmark" / "summary.csv").read_text().splitlines()))
     asked = {"task": "elevation", "holdout": "cells 10", "asked": "300", "row": "best weights (epoch 1)"}
     (ours,) = [line for line in lines if asked.items() <= line.items()]
     assert float(ours["score"]) == found.figures["probe/cells_10/300/elevation_R2"]

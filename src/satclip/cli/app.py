@@ -18,7 +18,8 @@ from satclip.cli.commands.map import map_
 from satclip.cli.commands.models import models
 from satclip.cli.commands.predict import predict
 from satclip.cli.commands.probe import probe
-from satclip.cli.commands.resume import resume
+from satclip.cli.commands.report import compare, report
+from satclip.cli.commands.resume import rerun, resume
 from satclip.cli.commands.similar import similar
 from satclip.cli.commands.train import train
 
@@ -59,6 +60,9 @@ _COMMANDS = (
     export,
     train,
     resume,
+    rerun,
+    report,
+    compare,
 )
 for _command in _COMMANDS:
     app.add_command(_command)

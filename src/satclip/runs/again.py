@@ -1,4 +1,4 @@
-"""The command line that resumes a run in its folder."""
+"""The command line that resumes a run in its folder, or begins it again in a new one."""
 
 import re
 from collections.abc import Sequence
@@ -19,6 +19,12 @@ def resuming(given: Sequence[str], folder: Path, more: Sequence[str] = ()) -> li
     replaced = {*OF_ONE_START, *map(key_of, more)}
     kept = [each for each in given if key_of(each) not in replaced]
     return flags_first([*kept, *more, f"hydra.run.dir={quoted(folder)}", "ckpt_path=auto"])
+
+
+def anew(given: Sequence[str], more: Sequence[str] = ()) -> list[str]:
+    """The overrides that begin a run like one that was begun with those given; `more` replace or join them."""
+    replaced = {*OF_ONE_START, *map(key_of, more)}
+    return flags_first([*(each for each in given if key_of(each) not in replaced), *more])
 
 
 def flags_first(given: Sequence[str]) -> list[str]:

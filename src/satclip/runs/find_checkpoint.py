@@ -11,7 +11,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
-from satclip.runs.again import key_of, quoted, resuming
+from satclip.runs.again import OF_ONE_START, flags_first, key_of, quoted, resuming
 
 log = logging.getLogger(__name__)
 NEEDED = ("state_dict", "optimizer_states", "loops", "global_step")
@@ -70,3 +70,18 @@ def command(folder: Path) -> str:
     else:
         arguments = resuming(sys.argv[1:], folder)
     return shlex.join(["python", sys.argv[0], *arguments])
+
+
+def begun_by() -> list[str]:
+    """The arguments of train.py that this run was begun with, and begins another one with: of a multirun, its job's.
+
+    Nothing where no command line composed it, but a notebook or a test.
+    """
+    if not HydraConfig.initialized():
+        return []
+    if HydraConfig.get().mode is RunMode.MULTIRUN:
+        flags = [each for each in flags_first(sys.argv[1:]) if each.startswith("--config")]
+        given = [*flags, *HydraConfig.get().overrides.task]
+    else:
+        given = sys.argv[1:]
+    return flags_first([each for each in given if key_of(each) not in OF_ONE_START])

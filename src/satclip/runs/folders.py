@@ -20,7 +20,8 @@ OF_THE_TIME = re.compile(r"\$\{(started|now):")  # in a folder's name: the user 
 MOST = 1000  # runs of one name that begin in one second
 # What is written before a training begins, in a run's folder or in those of a sweep's jobs.
 OF_NO_VALUE = re.compile(
-    r"(.*/)?(\.hydra/.*|[^/]*\.log|\.running[^/]*|multirun\.yaml|job\.json|trial\.json|study\.db|hparams\.yaml)"
+    r"(.*/)?(\.hydra/.*|[^/]*\.log|\.running[^/]*|multirun\.yaml|job\.json|trial\.json|study\.db|hparams\.yaml"
+    r"|config\.yaml|provenance\.json|uncommitted[^/]*\.diff|failed\.json)"
 )
 
 _kept = False

@@ -59,6 +59,18 @@ def release(folder: Path) -> None:
         target.unlink(missing_ok=True)
 
 
+def is_held(folder: Path) -> bool:
+    """Whether another process is running in `folder`; nothing is written there."""
+    target = folder.absolute() / NAME
+    if target in _held:
+        return False
+    try:
+        owner, silence = _read(target), time.time() - target.stat().st_mtime
+    except OSError:
+        return False
+    return owner is not GONE and _works(owner, silence)
+
+
 def _seize(target: Path) -> Claim | None:
     """Make `target` a claim of this process, in the place of a stale one; or say who holds it.
 

@@ -14,7 +14,7 @@ from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Checkpoint, ProgressBar
+from lightning.pytorch.callbacks import Checkpoint, LambdaCallback, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 from omegaconf import DictConfig, OmegaConf
@@ -22,9 +22,10 @@ from omegaconf import DictConfig, OmegaConf
 from satclip import launch_environment, ranks
 from satclip.data.datamodule import S2DataModule
 from satclip.errors import is_raised_on_purpose
-from satclip.runs import ending, folders, naming, run_folder
+from satclip.runs import ending, folders, naming, provenance, run_folder
 from satclip.runs.config import checks
-from satclip.runs.find_checkpoint import command, newest_readable, other_run, step_of
+from satclip.runs.find_checkpoint import begun_by, command, newest_readable, other_run, step_of
+from satclip.runs.reports.writing import write_run_page
 from satclip.runs.sweeping import trial as trials
 from satclip.runs.sweeping.study import pruning_in
 from satclip.training.batch_norm import GlobalBatchNorm
@@ -52,6 +53,8 @@ def train(config: DictConfig) -> dict[str, float]:
     folder = Path(config.output_dir)
     resolved = plain(OmegaConf.to_container(config, resolve=True))
     checkpoint, step = begin(folder, config.ckpt_path)
+    if launch_environment.rank() == 0:
+        provenance.begin(folder, provenance.line(begun_by()), resolved, step)
     set_precision(config.matmul_precision)
     L.seed_everything(config.seed, workers=True, verbose=False)
     data: S2DataModule = instantiate(config.dataset)
@@ -70,6 +73,8 @@ def train(config: DictConfig) -> dict[str, float]:
             callback.command = command(folder)
         if isinstance(callback, Shown):
             callback.facts = {"git_commit": naming.git_commit(Path(__file__).parent), "command": command(folder)}
+    if launch_environment.rank() == 0:
+        callbacks.append(LambdaCallback(on_train_start=lambda *_: provenance.add_data(folder, data)))
     loggers = connect(config.logger, step, checkpoint, folder, naming.of_hydra(config, folder))
     trainer = trainer_of(config.trainer, callbacks, loggers)
     with closing_wandb(loggers):
@@ -89,6 +94,8 @@ def train(config: DictConfig) -> dict[str, float]:
                 log.warning("not complete, hence no %s: %s; to resume: %s", run_folder.METRICS, reason, command(folder))
             else:
                 run_folder.finish(folder, metrics)
+            if (page := write_run_page(folder)) is not None:
+                log.info("all of this run in one page: %s", page)
     return metrics
 
 
@@ -209,6 +216,8 @@ def main(config: DictConfig) -> dict[str, float]:
         return train(config)
     except Exception as error:
         message = explain(error)
+        if launch_environment.rank() == 0 and not isinstance(error, FileExistsError):  # that is of another run
+            run_folder.fail(Path(config.output_dir), message or f"{type(error).__name__}: {error}")
         if message is None:
             folders.keep()
             log.error(

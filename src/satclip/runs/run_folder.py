@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from satclip.files import atomic_file
+from satclip.runs.units import table_of
 
 METRICS = "metrics.json"  # the figures of a run; there only when it has finished
+UNITS = "metrics_units.json"  # unit, better way and meaning of each of them
+FAILED = "failed.json"  # why the last start ended before its time
 JOB = "job.json"  # the options of a multirun's job
 
 
@@ -32,12 +36,20 @@ def refuse_another(folder: Path, checkpoint: str | None) -> None:
 
 def begin(folder: Path) -> None:
     """Say that the run in `folder` has not finished."""
-    (folder / METRICS).unlink(missing_ok=True)
+    for name in (METRICS, FAILED):
+        (folder / name).unlink(missing_ok=True)
 
 
 def finish(folder: Path, metrics: Mapping[str, float]) -> None:
     """Say by its figures that the run in `folder` has finished."""
+    _write(folder / UNITS, table_of(metrics))
     _write(folder / METRICS, metrics)
+
+
+def fail(folder: Path, reason: str) -> None:
+    """Say why the run in `folder` has ended before its time, where that can still be written."""
+    with suppress(OSError):  # the disk may be what failed
+        _write(folder / FAILED, {"error": reason})
 
 
 def metrics_of(folder: Path) -> dict[str, float] | None:

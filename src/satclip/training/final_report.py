@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 WIDTH = 120  # columns, where the output is a file
 AUTO = "auto"
 GLOBE = "globe"
+BENCHMARK = "benchmark"  # folder in that of the run
 # Draws one picture of an encoder: (encoder, path, region=None or a Region) -> the path that was written.
 Picture = Callable[..., Path]
 
@@ -66,8 +67,8 @@ class FinalReport:
         degrees: spacing of the places of the globe, where `pictures` is None.
         bounds: [west, south, east, north] in degrees, where to probe and draw; "auto" for where the training places
             lie, if that is less than a third of the Earth; None for the whole globe.
-        pictures: by name, (encoder, path, region=...) -> path. Each is drawn to `name.png`, shown in report.html and
-            handed to the loggers. None: the globe.
+        pictures: by name, (encoder, path, region=...) -> path. Each is drawn to `name.png`, shown in
+            benchmark/report.html and handed to the loggers. None: the globe.
         pages: the same of pages to click, written to `name.html`; where they are is printed. None: none.
 
     Raises:
@@ -146,7 +147,7 @@ class FinalReport:
         Args:
             model: both towers; evaluated as they are, left in the mode they came in.
             batch: validation places as the towers take them, {"image": [N, C, H, W], "lonlat": [N, 2]}.
-            folder: takes retrieval.* and the pictures, and report.html, report.md, records.csv and summary.csv.
+            folder: takes retrieval.* and the pictures, and in benchmark/ the report of the benchmark and its tables.
             described, recipe, beside: as for the call.
             held_out: how the places of the batch were kept from training, in words.
             region: where to probe and draw; None for the whole globe.
@@ -164,7 +165,7 @@ class FinalReport:
         if benchmark is not None:
             measured |= figures(benchmark, described)
             other = {name: figures(benchmark, name) for name in beside}
-            files.save(benchmark, folder, beside=[retrieval], pictures=pictures)
+            files.save(benchmark, folder / BENCHMARK, beside=[retrieval], pictures=pictures)
         return Found({"retrieval": retrieval}, pictures, pages, benchmark, measured, other)
 
     def retrieval(self, model: TwoTowers, data: S2DataModule) -> dict[str, float]:

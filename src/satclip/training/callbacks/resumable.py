@@ -192,6 +192,10 @@ class Resumable(Checkpoint):
         """Whether `trainer.max_time` is over in this process."""
         return any(_is_over(timer) for timer in self._timers)
 
+    def seconds_left(self) -> float | None:
+        """Seconds until `trainer.max_time` is over in this process; None without one."""
+        return min((left for timer in self._timers if (left := timer.time_remaining()) is not None), default=None)
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._process:
             return  # a worker of the loader: it goes when its trainer goes

@@ -1,0 +1,249 @@
+"""Runs side by side: which there are, what differs between them, and what came of it."""
+
+import csv
+import json
+import math
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+from run_folders import run, sweep
+
+from satclip.cli import main
+from satclip.runs import lock, run_folder, units
+from satclip.runs.reports import compare, run_page, sweep_page
+from satclip.runs.reports.compare import compared
+from satclip.runs.reports.find import records
+from satclip.runs.reports.importance import importance
+from satclip.runs.reports.options import differing
+from satclip.runs.reports.read import read
+from satclip.runs.reports.record import FINISHED, Record
+from satclip.runs.reports.scoring import main_score
+
+HOSTILE = "a b</script><img src=x onerror=alert(1)>&'\"$x$"
+
+
+@pytest.fixture
+def swept(tmp_path: Path) -> Path:
+    return sweep(tmp_path / "sweep")
+
+
+def data_of(page: str) -> dict[str, Any]:
+    found = re.search(r"id='data'>(.*?)</script>", page, re.DOTALL)
+    assert found is not None
+    content: dict[str, Any] = json.loads(found[1])
+    return content
+
+
+def test_only_what_differs_is_told_and_seeds_are_brought_together(swept: Path) -> None:
+    found = compared(records([swept]))
+    assert found.names == ("legendre_polys", "vision", "seed")
+    assert found.counts() == "10 finished, 1 failed, 1 missing"
+    assert len(found.settings) == 6
+    assert found.score[0] == "gain/mean"  # losses of two towers say nothing of each other
+    by = {each.options: each for each in found.settings}
+    assert by["5", "tiny"].spread("val/loss") == pytest.approx((0.2205, 0.001 / math.sqrt(2), 2))
+    assert by["20", "vit16"].spread("val/loss")[2] == 0  # of a run that failed nothing counts
+    text = compare.markdown(found)
+    assert "| 5 | tiny | 2 | 0.221 ± 0.00071 |" in text
+    assert "| 20 | tiny | 2 | 0.070 (1 of 2, else NaN or missing) |" in text
+    assert '- 10: failed, out of &lt;memory> & "more"' in text
+    assert "- 11: missing, not begun, or removed" in text
+    assert "- 9: finished, NaN: best/val/loss, last/val/loss" in text
+
+
+def test_the_csv_has_a_line_a_run_with_every_figure_unrounded(swept: Path) -> None:
+    lines = list(csv.DictReader(compare.csv_text(compared(records([swept]))).splitlines()))
+    assert [line["run"] for line in lines] == [str(number) for number in range(12)]  # 2 before 10
+    assert float(lines[0]["best/val/loss"]) == 1 / 5 + 0.02
+    assert lines[11]["state"] == "missing"
+    assert lines[11]["legendre_polys"] == "20"
+
+
+def test_a_page_holds_every_run_and_asks_for_nothing_elsewhere(swept: Path) -> None:
+    (swept / "0" / "report.html").write_text("x")
+    found = compared(records([swept]))
+    page = sweep_page.page(found, swept, "sweep")
+    assert len(data_of(page)["runs"]) == 12
+    assert data_of(page)["runs"][0]["page"] == "0/report.html"
+    assert "python train.py legendre_polys=20 vision=tiny seed=0" in page
+    assert not re.search(r"(src|href)=['\"]?(https?:|//)", page)
+    assert "Epsilon squared" in page
+    assert "0.40 [0.20, 0.60]" in page
+
+
+def test_names_may_be_anything(tmp_path: Path) -> None:
+    root = tmp_path / "a b & <i>"
+    run(root / HOSTILE.replace("/", "-"), f"name={HOSTILE}", config={"name": HOSTILE})
+    run(root / "other", "name=plain", "seed=1", config={"name": "plain"})
+    found = compared(records([root]))
+    page = sweep_page.page(found, root, root.name)
+    assert "<img src=x" not in page
+    assert "<i>" not in page
+    assert {each["name"] for each in data_of(page)["runs"]} == {HOSTILE.replace("/", "-"), "other"}
+    assert "<img src=x" not in run_page.page(found.records[0])
+    assert len(sweep_page.save(found, root, "x")) >= 3
+    assert "<img" not in re.sub(r"```sh.*?```", "", compare.markdown(found), flags=re.DOTALL)
+
+
+def test_what_is_running_stopped_damaged_or_of_an_older_layout_is_shown_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, loss in (("running", None), ("stopped", None), ("damaged", 1.0), ("old", 1.0), ("no_config", 1.0)):
+        run(tmp_path / name, "seed=1", loss=loss)
+    (tmp_path / "damaged" / "metrics.json").write_text("{")
+    (tmp_path / "damaged" / ".hydra" / "hydra.yaml").write_text("{")
+    shutil.move(tmp_path / "old" / "benchmark" / "summary.csv", tmp_path / "old" / "summary.csv")
+    (tmp_path / "old" / "metrics.json").write_text('{"val/loss": 2.5}')
+    shutil.rmtree(tmp_path / "no_config" / ".hydra")
+    (tmp_path / "evaluate" / ".hydra").mkdir(parents=True)
+    (tmp_path / "evaluate" / ".hydra" / "config.yaml").write_text("model: x\n")
+    lock.claim(tmp_path / "running")
+    lock.claim(tmp_path / "old")  # by the process that writes its page: it has finished all the same
+    own = {each.name: each.state for each in records([tmp_path])}
+    with monkeypatch.context() as patch:
+        patch.setattr(lock, "_held", {})  # as another process sees it
+        found = {each.name: each for each in records([tmp_path])}
+    lock.release(tmp_path / "running")
+    lock.release(tmp_path / "old")
+    assert (own["running"], own["old"]) == ("stopped", "finished")
+    states = {
+        "running": "running",
+        "stopped": "stopped",
+        "damaged": "stopped",
+        "old": "finished",
+        "no_config": "finished",
+    }
+    assert {name: each.state for name, each in found.items()} == states
+    assert "metrics.json cannot be read" in found["damaged"].note
+    assert found["old"].figure("val/loss") == 2.5
+    assert len(found["old"].scores) == 1
+    assert found["stopped"].figure("val/loss") == pytest.approx(2.1)  # as far as it came
+    assert sweep_page.page(compared(list(found.values())), tmp_path, "x")
+
+
+def test_a_folder_that_is_given_twice_counts_once_and_equal_names_are_told_apart(tmp_path: Path) -> None:
+    for root in ("a/x", "b/x"):
+        run(tmp_path / root / "0", "seed=1")
+    found = records([tmp_path / "a" / "x", tmp_path / "a" / "x" / "0", tmp_path / "b" / "x"])
+    assert [each.name for each in found] == [str(tmp_path / "a/x/0"), str(tmp_path / "b/x/0")]
+
+
+def test_what_cannot_be_done_is_said_in_a_line_and_loses_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert main(["report", str(tmp_path / "empty")]) == 1
+    assert "no run under" in capsys.readouterr().err
+    made = run(tmp_path / "one" / "0", "seed=1")
+    assert main(["compare", str(made.parent), "--by", "nope", "-o", str(tmp_path / "o")]) == 1
+    assert "no run has the figure nope; there are val/loss" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    for command in ("report", "compare"):
+        assert main([command, str(made.parent), "-o", str(tmp_path / "file" / "x")]) == 1
+        assert "-o FOLDER writes elsewhere" in capsys.readouterr().err
+    (made.parent / "report.html").write_text("my own page")
+    assert main(["report", str(made.parent)]) == 1
+    assert (made.parent / "report.html").read_text() == "my own page"
+
+
+def test_an_option_that_explains_all_is_told_from_one_that_explains_nothing() -> None:
+    runs = [
+        Record(
+            str(n),
+            Path(),
+            FINISHED,
+            config={"a": str(a), "b": str(b), "c": str(n)},
+            figures={"best/val/loss": a + 0.01 * n},
+        )
+        for n, (a, b) in enumerate((a, b) for _ in range(3) for a in (0, 5) for b in (0, 1))
+    ]
+    found = importance(runs, ["a", "b", "seed"], "val/loss")
+    assert found["a"] > 0.99
+    assert found["b"] == 0.0
+    assert math.isnan(found["seed"])  # the same everywhere
+    assert 0.0 <= importance(runs, ["c"], "val/loss")["c"] <= 1.0  # a value of its own each: four bins
+    assert math.isnan(importance(runs[:3], ["c"], "val/loss")["c"])
+
+
+def test_what_follows_from_a_group_is_not_named_beside_it(tmp_path: Path) -> None:
+    for number, tower in enumerate(("tiny", "vit16")):
+        run(tmp_path / str(number), f"vision={tower}", vision=tower, config={"vision": {"width": 8 + number}})
+    assert differing(records([tmp_path])) == ["vision"]
+    run(tmp_path / "2", "vision=tiny", "vision.width=99", vision="tiny", config={"vision": {"width": 99}})
+    assert differing(records([tmp_path])) == ["vision", "vision.width"]
+
+
+def test_the_score_is_the_loss_where_losses_can_be_compared(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        run(tmp_path / str(seed), f"seed={seed}", loss=1.0 + seed)
+    found = compared(records([tmp_path]))
+    assert found.score[0] == "val/loss"
+    best = found.best()
+    assert best is not None
+    assert best.spread("val/loss")[0] == 1.5
+    asked = [
+        Record("x", Path(), FINISHED, config={"optimized_metric": "best/gain/mean"}, figures={"best/gain/mean": 1.0})
+    ]
+    assert main_score(asked, [])[0] == "gain/mean"
+
+
+def test_every_figure_of_a_run_has_its_unit(tmp_path: Path) -> None:
+    figures = {
+        "best/retrieval/image_to_location/median_km": 3.0,
+        "last/val/image_to_location/top10": 0.5,
+        "last/epoch": 4.0,
+    }
+    run_folder.finish(tmp_path, figures)
+    found = json.loads((tmp_path / run_folder.UNITS).read_text())
+    assert found.keys() == figures.keys()
+    assert found["best/retrieval/image_to_location/median_km"]["unit"] == "km"
+    assert found["last/val/image_to_location/top10"] == {
+        "unit": "share", "better": "higher", "means": "the right one is among the first 10",
+    }  # fmt: skip
+    for name in ("gain/cells_10/100/elevation_R2", "probe/elevation/r2", "probe/cells_10/100/country_accuracy"):
+        assert units.unit_of(name).better == "higher"
+    assert units.unit_of("val/loss/match").better == "lower"
+
+
+def test_the_page_of_a_run_tells_a_stranger_all(tmp_path: Path) -> None:
+    made = run(tmp_path / "2026 run", "seed=1")
+    (made / "report.html").write_text("of an older version")
+    assert run_page.save(made) is None
+    assert (made / "report.html").read_text() == "of an older version"
+    (made / "report.html").unlink()
+    assert run_page.save(made) == made / "report.html"
+    text = (made / "report.html").read_text()
+    for words in ("of epoch 3 of 4", "satclip resume ", "satclip rerun ", "satclip embed places.csv", "Learning curves",
+                  "0.30 [0.10, 0.50]", "+0.10 [+0.00, +0.20]", "python train.py seed=1", "csv/metrics"):  # fmt: skip
+        assert words in text, words
+    assert run_page.save(made) is not None  # its own it replaces
+
+
+@pytest.mark.slow
+def test_an_offline_wandb_run_is_read_without_anything_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    with wandb.init(dir=tmp_path, config={"seed": 3, "le_type": {"legendre_polys": 20}}) as made:
+        for step in range(900):  # beyond one block of the file
+            made.log({"val/loss": 2.0 - step / 1000, "trainer/global_step": 10 * step})
+    (each,) = records([tmp_path])
+    assert each.state == FINISHED
+    assert (each.config["seed"], each.config["le_type.legendre_polys"]) == ("3", "20")
+    assert each.figure("val/loss") == pytest.approx(2.0 - 0.899)
+    assert (each.curves["val/loss"][0], each.curves["val/loss"][-1][0]) == ((0.0, 2.0), 8990.0)
+    (file,) = tmp_path.rglob("*.wandb")
+    file.write_bytes(file.read_bytes()[:20_000])  # killed over it
+    assert records([tmp_path])[0].state == "stopped"
+
+
+def test_a_curve_of_nan_and_a_csv_cut_short_are_no_error(tmp_path: Path) -> None:
+    made = run(tmp_path / "x", "seed=1")
+    (made / "csv" / "metrics.csv").write_text("step,val/loss\n1,nan\n2,inf\n,3\nx,4\n3,\0")
+    found = read(made, "x")
+    assert [step for step, _ in found.curves["val/loss"]] == [1.0, 2.0]
+    assert all(math.isnan(value) for _, value in found.curves["val/loss"])
+    assert run_page.page(found)
+    assert data_of(sweep_page.page(compared([found]), tmp_path, "x"))["runs"][0]["c"]["val/loss"][0][1] is None
