@@ -118,4 +118,4 @@ def read_backbone(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path} holds no state dict; give a file of names and tensors, saved by torch.save")
     ours = {str(name).removeprefix(OURS): value for name, value in state.items() if str(name).startswith(OURS)}
-    return {name: value for name, value in (ours or state).items() if not (ours and name.startswith(f"{HEAD}."))}
+    return {str(name): value for name, value in (ours or state).items() if not str(name).startswith(f"{HEAD}.")}
