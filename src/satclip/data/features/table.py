@@ -107,7 +107,7 @@ def _read(path: Path) -> tuple[Tensor, NDArray[np.float32]]:
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; dataset.root is a store of features or a table of vectors by place")
     if path.suffix == ".npy":
-        vectors = np.asarray(_npy(path), np.float32)
+        vectors = np.array(_npy(path), np.float32)
         places = _places(path.with_suffix(".csv"))
         if len(places) != len(vectors):
             raise ValueError(f"{path} has {len(vectors)} rows and the places beside it {len(places)}; give one a row")
