@@ -15,6 +15,14 @@ def test_a_standardised_head_learns_nothing_and_ends_in_zeros() -> None:
     assert not seen[:, 6:].any()
 
 
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+def test_what_was_seen_once_is_standardised_whatever_its_scale(scale: float) -> None:
+    tower = VectorTower(in_dim=6, embedding_dim=6, teacher="somebody", head="standardised")
+    vectors = scale * (torch.randn(500, 6) + 3)
+    trained = tower(vectors)
+    torch.testing.assert_close(tower.eval()(vectors), trained, atol=1e-2, rtol=0)
+
+
 def test_a_linear_head_learns() -> None:
     tower = VectorTower(in_dim=6, embedding_dim=4, teacher="somebody")
     assert tower(torch.randn(5, 6)).shape == (5, 4)

@@ -13,6 +13,7 @@ from satclip.data.batches.loader import Loader
 from satclip.data.batches.transfer import is_narrow, settled
 from satclip.data.features.collection import FeatureRows, Resident, collect_features
 from satclip.data.features.opening import facts_of, open_vectors
+from satclip.data.features.store import checksum
 from satclip.data.placed_datamodule import PlacedDataModule
 from satclip.data.split.rule import AUTO, Split
 from satclip.hashing import uniform
@@ -101,7 +102,7 @@ class FeatureDataModule(PlacedDataModule):
 
     def provenance(self) -> dict[str, Any]:
         """Which backbone or teacher it was, and of which data set."""
-        facts = {**self.facts, **({} if self._collection is None else self.collection.vectors.facts)}
+        facts = {**self.facts, **({"sha256": checksum(self.root)} if "teacher" in self.facts else {})}
         return {"features": {name: facts[name] for name in OF_A_CHECKPOINT if name in facts}}
 
     @property

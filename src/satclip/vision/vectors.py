@@ -73,10 +73,16 @@ class VectorTower(nn.Module):
 
 
 class _Standardised(nn.Module):
+    """By the mean and deviation of all batches so far, from the first one on.
+
+    The usual running ones begin with a variance of 1, of which a thousandth is left after an epoch of 70 batches: more
+    than the variance of GeoCLIP's numbers, 0.0002. `eps` is small for their sake as well.
+    """
+
     def __init__(self, in_dim: int, out_dim: int) -> None:
         super().__init__()
         self.spare = out_dim - in_dim
-        self.standardise = nn.BatchNorm1d(in_dim, affine=False)
+        self.standardise = nn.BatchNorm1d(in_dim, affine=False, momentum=None, eps=1e-12)
 
     def forward(self, vectors: Tensor) -> Tensor:
         return F.pad(self.standardise(vectors), (0, self.spare))

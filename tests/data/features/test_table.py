@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from satclip.cli.app import cli
+from satclip.cli.app import app
 from satclip.data.features.opening import facts_of
 from satclip.data.features.table import VectorTable
 from satclip.sphere import uniform_on_sphere
@@ -99,7 +99,7 @@ def test_what_satclip_embed_writes_is_a_teacher(places: Array, project: Path, re
     found = []
     for ending in ("parquet", "csv"):
         command = ["embed", str(tmp_path / "places.csv"), "--model", str(reference / "official_format_l10.ckpt")]
-        done = CliRunner().invoke(cli, [*command, "-o", str(tmp_path / f"out.{ending}")])
+        done = CliRunner().invoke(app, [*command, "-o", str(tmp_path / f"out.{ending}")])
         assert done.exit_code == 0, done.output
         found.append(VectorTable(tmp_path / f"out.{ending}").view(None))
     assert found[0].shape[0] == 40

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from satclip.columns import find_lonlat
-from satclip.data.features.store import checksum
 from satclip.data.sources.places import complain
 from satclip.optional_import import require
 from satclip.sphere import bad_lonlat
@@ -60,7 +59,7 @@ class VectorTable:
         self.held_out = torch.zeros(len(lonlat), dtype=torch.bool)
         self.shard_sizes = [min(TOGETHER, len(lonlat) - first) for first in range(0, len(lonlat), TOGETHER)]
         self._vectors = found[self.rows]
-        self.facts: Mapping[str, Any] = {**table_facts(path), "dim": found.shape[1], "sha256": checksum(path)}
+        self.facts: Mapping[str, Any] = {**table_facts(path), "dim": found.shape[1]}
 
     def view(self, number: int | None) -> Tensor:
         """The vectors, float32 [M, K]."""
