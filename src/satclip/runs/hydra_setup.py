@@ -82,7 +82,8 @@ def _of_store(root: str, fact: str) -> Any:
         raise ValueError(str(error)) from error
     if fact not in facts:
         raise ValueError(f"{root} does not say its {fact}")
-    return facts[fact]
+    value = facts[fact]
+    return OmegaConf.create(value) if isinstance(value, list) else value
 
 
 def _beside_skip(embedding_dim: int, skip_degrees: int) -> int:
