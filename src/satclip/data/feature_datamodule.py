@@ -89,8 +89,8 @@ class FeatureDataModule(PlacedDataModule):
             return
         if isinstance(tower, VectorTower):
             raise ValueError(
-                f"{self.root} holds features of images ({facts['backbone']}), and vision=teacher could not go on from "
-                "images; give the `vision` that computed them"
+                f"{self.root} holds features of images ({facts['backbone']}), and vision=teacher never sees images; "
+                "give the `vision` that computed them"
             )
         mine = {**features_identity(tower), "bands": self.bands, "image_size": self.image_size}
         if wrong := [name for name, value in mine.items() if facts[name] != value]:

@@ -11,8 +11,7 @@ HEADS = ("linear", "standardised")
 class VectorTower(nn.Module):
     """A head alone: vectors [B, K] of a teacher -> embeddings [B, D].
 
-    Distillation as in MIND (Taylor Geospatial 2026) and SLED: the teacher's vectors stand where images would, and the
-    location encoder learns to agree with them.
+    Distillation: the teacher's vectors stand where images would, and the location encoder learns to agree with them.
 
     Args:
         in_dim: K.
