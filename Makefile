@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help train benchmark test test-slow test-gpu test-faults check format data sweep clean clean-runs
+.PHONY: help train train-cached benchmark test test-slow test-gpu test-faults check format data sweep clean clean-runs
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z_-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,10 @@ $(READY): pyproject.toml
 
 train: $(READY)  ## train on NASA Blue Marble (laptop, minutes); ARGS='legendre_polys=20 seed=1' adds options
 	$(BIN)/python train.py experiment=blue_marble $(ARGS)
+
+train-cached: $(READY)  ## the same by way of features that are computed once (docs/features.md)
+	$(BIN)/python scripts/cache_features.py experiment=blue_marble dtype=float32
+	$(BIN)/python train.py experiment=blue_marble_cached $(ARGS)
 
 # The newest run of `make train`, where there is one, beside GeoCLIP.
 MODEL ?= $(lastword $(sort $(wildcard outputs/blue_marble/*/checkpoints/best.ckpt)))

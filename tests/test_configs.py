@@ -1,8 +1,10 @@
 """Everything in conf/ and sweeps/ composes; every experiment builds."""
 
+import json
 from pathlib import Path
 
 import hydra
+import numpy as np
 import pytest
 from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException
@@ -29,6 +31,24 @@ def compose(*overrides: str) -> DictConfig:
     return config
 
 
+@pytest.fixture
+def vectors(tmp_path: Path) -> Path:
+    """A table of vectors, from which a config on features takes what follows."""
+    np.save(tmp_path / "vectors.npy", np.ones((3, 512), np.float32))
+    (tmp_path / "vectors.csv").write_text("lon,lat\n1,2\n3,4\n5,6\n")
+    return tmp_path / "vectors.npy"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """What a store says of itself, from which a config on features takes what follows."""
+    s2 = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12"]
+    (tmp_path / "manifest.json").write_text(
+        json.dumps({"format": 1, "kind": "features", "bands": s2, "image_size": 224, "dim": 384})
+    )
+    return tmp_path
+
+
 def test_the_card_s_command_composes_as_it_says() -> None:
     config = compose("location_encoder=sh_siren", "vision=vit16", "legendre_polys=40")
     assert config.le_type == {
@@ -49,10 +69,12 @@ def test_the_card_s_command_composes_as_it_says() -> None:
         if folder.is_dir() and folder.name not in ("experiment", "hydra", "task", "protocol")
     ),
 )
-def test_every_option_of_a_group_composes(group: str) -> None:
+def test_every_option_of_a_group_composes(group: str, vectors: Path) -> None:
     assert choices(group), f"conf/{group} is empty"
     for choice in choices(group):
         overrides = [] if group in ("dataset", "location_encoder", "le_type") else ["dataset=blue_marble"]
+        if choice in ("features", "teacher"):
+            overrides = ["dataset=features", f"dataset.root={vectors}"]
         compose(f"{group}={choice}", *overrides)
 
 
@@ -106,13 +128,16 @@ def test_degrees_are_refused_where_the_encoding_has_none(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("experiment", choices("experiment"))
-def test_every_experiment_composes_and_builds(experiment: str) -> None:
+def test_every_experiment_composes_and_builds(experiment: str, store: Path, vectors: Path) -> None:
     # Weights cannot be fetched in a test: the towers are the same without them.
-    weights = [] if experiment.startswith("blue_marble") else ["vision.weights=none"]
-    mine = ["dataset.root=patches"] if experiment == "region" else []  # one's own: it has no other place
-    config = compose(
-        f"experiment={experiment}", "trainer.accelerator=cpu", "trainer.precision=32-true", *weights, *mine
-    )
+    weights = [] if experiment.startswith(("blue_marble", "distil")) else ["vision.weights=none"]
+    root = {
+        "cached": [f"dataset.root={store}"],
+        "geoclip": [f"dataset.root={vectors}"],
+        "region": ["dataset.root=patches"],
+    }
+    weights += root.get(experiment.rpartition("_")[2], [])
+    config = compose(f"experiment={experiment}", "trainer.accelerator=cpu", "trainer.precision=32-true", *weights)
     checks.check(config)
     model = instantiate(config.model)
     assert model.model.location_encoder.embedding_dim == config.embedding_dim
@@ -124,9 +149,12 @@ def test_every_experiment_composes_and_builds(experiment: str) -> None:
 
 
 @pytest.mark.parametrize("experiment", [name for name in choices("experiment") if name.startswith("satclip_")])
-def test_a_published_experiment_has_the_published_shape(experiment: str) -> None:
-    config = compose(f"experiment={experiment}")
-    _, backbone, degree = experiment.split("_")
+def test_a_published_experiment_has_the_published_shape(experiment: str, store: Path) -> None:
+    cached = experiment.endswith("_cached")
+    config = compose(f"experiment={experiment}", *([f"dataset.root={store}"] if cached else []))
+    _, backbone, degree = experiment.removesuffix("_cached").split("_")
+    assert config.dataset["_target_"].rpartition(".")[2] == ("FeatureDataModule" if cached else "S2DataModule")
+    assert config.dataset.split == "random"
     assert config.le_type.legendre_polys == int(degree[1:])
     assert config.le_type.harmonics_calculation == "analytic"
     assert backbone in (config.vision.name, "vit16")

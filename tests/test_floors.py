@@ -17,7 +17,7 @@ ONLY = {
         "runs.run",
         "runs.config.building",
         "runs.ending",
-        "data.datamodule",
+        "data.placed_datamodule",
         "data.blue_marble_datamodule",
     },
     "timm": {"vision"},

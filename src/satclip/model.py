@@ -51,6 +51,12 @@ class TwoTowers(nn.Module):
         embedding: Tensor = self.vision(self._reflectance(images))
         return embedding
 
+    def encode_features(self, features: Tensor) -> Tensor:
+        """The image tower's head alone, on features that were computed before: [B, K] -> [B, D]."""
+        vision: Any = self.vision
+        embedding: Tensor = vision.head(features)
+        return embedding
+
     def encode_image_and_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """As `encode_image`, and what the tower's head works on: [B, C, H, W] -> [B, D], [B, K].
 

@@ -4,7 +4,9 @@ Only this file (and Lightning) uses `torch.distributed`. Every collective functi
 the same number of times.
 """
 
+import os
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -73,6 +75,15 @@ def told(key: str, text: str | None) -> str:
         store.set(key, text)
     said: bytes = store.get(key)
     return said.decode()
+
+
+def enter(*, gpu: bool, hours: float = 24.0) -> None:
+    """Make the group of the processes that torchrun or srun has started, where nobody else (Lightning) does.
+
+    For work that is dealt out once and met at its end: no rank waits longer than `hours` for another.
+    """
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1 and world_size() == 1:
+        dist.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(hours=hours))
 
 
 def leave() -> None:

@@ -1,36 +1,28 @@
 """The face of the data: patches and places in reproducible batches, augmented on the device."""
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor
 
 from satclip.data.batches.augment import Augmentation
 from satclip.data.batches.bad_patches import BadPatches
 from satclip.data.batches.batch import Batch, RawBatch
-from satclip.data.batches.indexed import collect
-from satclip.data.batches.loader import Loader, Plan, check_at_least
-from satclip.data.batches.position import contents, resumed
-from satclip.data.batches.protocol import PlacedPatches
-from satclip.data.batches.regional import check_batching
+from satclip.data.batches.indexed import UsablePatches, collect, examine
+from satclip.data.batches.loader import Loader, check_at_least
 from satclip.data.batches.statistics import PatchStatistics
 from satclip.data.batches.streamed import collect_stream
 from satclip.data.batches.transfer import finished, is_narrow, to_narrow
 from satclip.data.geotiff.bands import SENTINEL2_L2A, choose_bands
+from satclip.data.placed_datamodule import PlacedDataModule
 from satclip.data.sources.locate import DataLocation, Streamed
 from satclip.data.sources.protocol import Source
-from satclip.data.split.division import check_same_split
 from satclip.data.split.rule import AUTO, Split
-from satclip.lightning_internals import at_last_batch, enter_next_epoch, position, replaces_samplers
-
-log = logging.getLogger(__name__)
+from satclip.lightning_internals import at_last_batch
 
 
-class S2DataModule(L.LightningDataModule):
+class S2DataModule(PlacedDataModule):
     """Patches and their places from shards or single files under `root`.
 
     A batch is {"image": float32 [B, C, S, S], "lonlat": float64 [B, 2] degrees, "id": int64 [B]} once it has been
@@ -91,9 +83,9 @@ class S2DataModule(L.LightningDataModule):
         image_statistics: Sequence[int] = (),
         batching: str = "random",
     ) -> None:
-        super().__init__()
-        check_at_least(0, num_workers=num_workers)
-        check_at_least(1, batch_size=batch_size, shuffle_window=shuffle_window)
+        super().__init__(
+            batch_size=batch_size, seed=seed, window=shuffle_window, workers=num_workers, batching=batching
+        )
         check_at_least(2, image_size=image_size)
         if not 0 <= max_bad_fraction < 1:
             raise ValueError(f"dataset.max_bad_fraction must be 0 or more and below 1, got {max_bad_fraction}")
@@ -102,40 +94,19 @@ class S2DataModule(L.LightningDataModule):
         sigma = None if blur_sigma is None else tuple(blur_sigma)
         self.augmentation = Augmentation(self.bands.places, image_size, scale, flips, rotate, sigma, jitter_degrees)
         self.statistics = PatchStatistics(self.bands.places, scale, tuple(image_statistics))
-        self.split, self.regional = Split(split, val_fraction, split_degrees, split_buffer_km), check_batching(batching)
+        self.split = Split(split, val_fraction, split_degrees, split_buffer_km)
         patterns = (urls,) if isinstance(urls, str) else tuple(urls or ())
         if source is not None and patterns:
             raise ValueError("dataset.source and dataset.urls both say where patches come from; give one of them")
         self.source = source
         self.location = DataLocation(self.root, patterns, hub, cache_gib, shuffle_window)
-        self.batch_size, self.num_workers = batch_size, num_workers
-        self.keep_in_memory, self.max_bad_fraction, self.seed = keep_in_memory, max_bad_fraction, seed
-        self._collection: PlacedPatches | None = None
-        self._state: dict[str, Any] | None = None
-        self.resumed_at: tuple[int, int] | None = None  # the epoch and batch, where a checkpoint was restored
+        self.keep_in_memory, self.max_bad_fraction = keep_in_memory, max_bad_fraction
         self.bad: dict[bool, BadPatches] = {}
 
     @property
     def channels(self) -> int:
         """Channels of an image as the towers get it."""
         return len(self.bands.places)
-
-    @property
-    def collection(self) -> PlacedPatches:
-        """The patches and their division; there after `setup`."""
-        if self._collection is None:
-            raise RuntimeError("call setup() first")
-        return self._collection
-
-    @property
-    def train_lonlat(self) -> Tensor:
-        """Places of the training samples, float64 [N, 2] in degrees."""
-        return self.collection.lonlat[self.collection.train_rows]
-
-    @property
-    def val_lonlat(self) -> Tensor:
-        """Places of the validation samples, float64 [N, 2] in degrees."""
-        return self.collection.lonlat[self.collection.val_rows]
 
     def prepare_data(self) -> None:
         """Find the patches once, so that what that costs is not paid by every process."""
@@ -146,8 +117,7 @@ class S2DataModule(L.LightningDataModule):
         """Find the patches, join them with their places, split them; decode them if they stay in memory."""
         if self._collection is not None:
             return
-        # `prepare_data` has asked, once, whether what is kept of shards elsewhere is stale: all processes read alike.
-        found, size = self.source or self.location.find(renew=False), self.augmentation.image_size
+        found, size = self._found(), self.augmentation.image_size
         if isinstance(found, Streamed):
             self._collection = collect_stream(found.urls, found.index, bands=self.bands, split=self.split, least=size)
         else:
@@ -155,6 +125,20 @@ class S2DataModule(L.LightningDataModule):
                 found, self.root, bands=self.bands, split=self.split, max_bad_fraction=self.max_bad_fraction,
                 keep_in_memory=self.keep_in_memory, least=size,
             )  # fmt: skip
+
+    def usable(self) -> UsablePatches:
+        """All patches that can be used as far as is known, undivided, for those who want each of them once.
+
+        Raises:
+            ValueError: they are streamed.
+        """
+        found = self._found()
+        if isinstance(found, Streamed):
+            raise ValueError(
+                "patches that are streamed come in no order and some not at all; keep them: dataset.cache_gib above 0"
+            )
+        limit, size = self.max_bad_fraction, self.augmentation.image_size
+        return examine(found, self.root, bands=self.bands, max_bad_fraction=limit, keep_in_memory=False, least=size)
 
     def train_dataloader(self) -> Loader:
         """Shuffled batches; after a restart, those that would have come next."""
@@ -204,47 +188,6 @@ class S2DataModule(L.LightningDataModule):
         batch = self.transform(self.collection.sample(count, seed))
         return {"image": batch["image"], "lonlat": batch["lonlat"], "id": batch["id"]}
 
-    def state_dict(self) -> dict[str, Any]:
-        """Where the training stands, and what its order follows from."""
-        assert self.trainer is not None
-        epoch, batch = position(self.trainer)
-        return {"epoch": epoch, "batch": batch, "order": self._order(), "split": self.collection.division.rule}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Resume there; `train_dataloader` checks that split and order are still the same."""
-        self._state = state_dict
-
-    def _begin(self) -> tuple[int, int]:
-        """The epoch and the batch that come next."""
-        if self.trainer is None:
-            return 0, 0
-        if self._state is None:
-            return self.trainer.current_epoch, 0
-        check_same_split(self._state.get("split"), self.collection.division.rule)
-        enter_next_epoch(self.trainer)
-        self.resumed_at = resumed(self._state, self._order())
-        return self.resumed_at
-
-    def _log_counts(self, kind: str, counts: Mapping[str, int]) -> None:
-        """Give counts by cause to the trainer's loggers, as `data/<kind>/<cause>`."""
-        metrics = {f"data/{kind}/{cause}": float(count) for cause, count in counts.items() if count}
-        if metrics and self.trainer is not None:
-            for logger in self.trainer.loggers:
-                logger.log_metrics(metrics, step=self.trainer.global_step)
-
-    def _order(self) -> dict[str, int]:
-        """What the steps of an epoch follow from, apart from the shards."""
-        steps = 1 if self.trainer is None else self.trainer.accumulate_grad_batches
-        mixed = {"batch_size": self.batch_size, "seed": self.seed, "shuffle_window": self.location.window}
-        mixed |= {"regional_percent": self.regional, "accumulate_grad_batches": steps}
-        return {**mixed, **contents(self.collection.train_rows)}
-
-    def _plan(self, start: tuple[int, int] = (0, 0)) -> Plan:
-        """How this process gets its batches."""
-        rank, world_size = 0, 1
-        if self.trainer is not None:
-            rank, world_size = self.trainer.global_rank, self.trainer.world_size
-            if world_size > 1 and replaces_samplers(self.trainer):
-                raise ValueError("the batches are dealt out here: give Trainer(use_distributed_sampler=False)")
-        order = self.batch_size, self.seed, self.location.window, self.num_workers
-        return Plan(*order, rank, world_size, start, self.regional)
+    def _found(self) -> Source | Streamed:
+        # `prepare_data` has asked, once, whether what is kept of shards elsewhere is stale: all processes read alike.
+        return self.source or self.location.find(renew=False)

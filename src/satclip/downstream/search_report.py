@@ -26,7 +26,8 @@ def retrieval_report(
 
     Args:
         model: both towers; evaluated as they are, left in the mode they came in.
-        batch: validation places as the towers take them, {"image": [N, C, H, W], "lonlat": [N, 2]}.
+        batch: validation places as the towers take them, {"image": [N, C, H, W], "lonlat": [N, 2]}, or
+            {"features": [N, K], ...} in place of images.
         folder: made if missing.
         places: search among the first so many.
         held_out: how the places of the batch were kept from training, in words.
@@ -42,7 +43,7 @@ def retrieval_table(
 ) -> Table:
     """The same, with nothing saved."""
     lonlat = batch["lonlat"][:places]
-    images = _embed_images(model, batch["image"][:places])
+    images = _embed_images(model, batch, places)
     found = retrieval_metrics(images, embed(model.location_encoder, lonlat).to(images), lonlat.cpu())
     found |= chance(lonlat)
     columns = (*(f"top{k}" for k in TOP), "median_km")
@@ -67,12 +68,15 @@ def retrieval_figures(table: Table) -> dict[str, float]:
 
 
 @torch.no_grad()
-def _embed_images(model: TwoTowers, images: Tensor) -> Tensor:
-    """Image embeddings on the CPU, a part of the batch at a time: [N, C, H, W] -> [N, D]."""
+def _embed_images(model: TwoTowers, batch: Mapping[str, Tensor], places: int) -> Tensor:
+    """Image embeddings of the first `places` on the CPU, a part of the batch at a time: [N, D]."""
+    encode, seen = (
+        (model.encode_image, batch["image"]) if "image" in batch else (model.encode_features, batch["features"])
+    )
     was_training = model.training
     model.eval()
     try:
         device = model.logit_scale.device
-        return torch.cat([model.encode_image(part.to(device)).float().cpu() for part in torch.split(images, 256)])
+        return torch.cat([encode(part.to(device)).float().cpu() for part in torch.split(seen[:places], 256)])
     finally:
         model.train(was_training)

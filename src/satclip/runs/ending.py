@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
 
-from satclip.data.datamodule import S2DataModule
+from satclip.data.placed_datamodule import PlacedDataModule
 from satclip.training.callbacks.resumable import Resumable
 from satclip.training.final_report import FinalReport, copied
 from satclip.training.module import ContrastiveModule
@@ -46,7 +46,7 @@ class Moment:
 def conclude(
     trainer: L.Trainer,
     model: ContrastiveModule,
-    data: S2DataModule,
+    data: PlacedDataModule,
     folder: Path,
     loggers: Sequence[Logger],
     report: FinalReport | None,

@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
@@ -31,6 +32,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("statistics_dim", _statistics_dim, replace=True)
     OmegaConf.register_new_resolver("at_most", min, replace=True)
     OmegaConf.register_new_resolver("beside_skip", _beside_skip, replace=True)
+    OmegaConf.register_new_resolver("of_store", _of_store, replace=True)
     OmegaConf.register_new_resolver("started", launch_environment.started, replace=True, use_cache=True)
 
 
@@ -68,6 +70,24 @@ def _statistics_dim(bands: Sequence[str], grids: Sequence[int]) -> int:
     from satclip.data.batches.statistics import statistics_dim  # brings torch: not for --help
 
     return statistics_dim(len(bands), grids)
+
+
+def _of_store(root: str, fact: str) -> Any:
+    """What a store of features, or a table of vectors, says of itself: bands, image_size, dim, name.
+
+    Raises:
+        ValueError: there is none, or it does not say.
+    """
+    from satclip.data.features.opening import facts_of  # brings torch: not for --help
+
+    try:
+        facts = facts_of(Path(root))
+    except OSError as error:
+        raise ValueError(str(error)) from error
+    if fact not in facts:
+        raise ValueError(f"{root} does not say its {fact}")
+    value = facts[fact]
+    return OmegaConf.create(value) if isinstance(value, list) else value
 
 
 def _beside_skip(embedding_dim: int, skip_degrees: int) -> int:

@@ -18,7 +18,7 @@ from satclip.checkpoint.stored import OurCheckpoint, read_checkpoint
 from satclip.data.batches.indexed import IndexedPatches
 from satclip.data.blue_marble_datamodule import BlueMarbleDataModule
 from satclip.data.datamodule import S2DataModule
-from satclip.downstream.rivals.trained import seen_by
+from satclip.downstream.rivals.trained import dataset_of, seen_by
 from satclip.embedding import embed
 from satclip.files import locked
 from satclip.index.choosing import choose
@@ -103,10 +103,9 @@ def data_of(recipe: Mapping[str, Any], source: str, root: Path | None) -> S2Data
     Raises:
         ValueError: the recipe names none, or one that would run code out of the checkpoint.
     """
-    config = recipe.get("config")
-    node = config.get("dataset") if isinstance(config, Mapping) else None
-    kind = DATA_SETS.get(str(node.get("_target_"))) if isinstance(node, Mapping) else None
-    if kind is None or not isinstance(node, Mapping):
+    node = dataset_of(recipe)
+    kind = DATA_SETS.get(str(node.get("_target_")))
+    if kind is None:
         raise ValueError(f"{source} does not say which data set of ours it was trained on; train it with this version")
     options = {str(name): value for name, value in node.items() if name != "_target_"}
     if any(sign in json.dumps(options, default=str) for sign in RUNS_CODE):

@@ -20,7 +20,7 @@ from lightning.pytorch.profilers import AdvancedProfiler, PyTorchProfiler, Simpl
 from omegaconf import DictConfig, OmegaConf
 
 from satclip import launch_environment, ranks
-from satclip.data.datamodule import S2DataModule
+from satclip.data.placed_datamodule import PlacedDataModule
 from satclip.errors import is_raised_on_purpose
 from satclip.runs import ending, folders, naming, provenance, run_folder
 from satclip.runs.config import checks
@@ -57,12 +57,13 @@ def train(config: DictConfig) -> dict[str, float]:
         provenance.begin(folder, provenance.line(begun_by()), resolved, step)
     set_precision(config.matmul_precision)
     L.seed_everything(config.seed, workers=True, verbose=False)
-    data: S2DataModule = instantiate(config.dataset)
+    data: PlacedDataModule = instantiate(config.dataset)
     if launch_environment.rank() == 0:
         data.prepare_data()  # before the model, whose weights would be fetched for nothing; Lightning calls it again
     report: FinalReport | None = None if config.report is None else instantiate(config.report)
     model: ContrastiveModule = instantiate(config.model)
-    model.recipe = {"config": resolved, "vision": resolved["vision"]}
+    data.check_tower(model.model.vision)
+    model.recipe = {"config": resolved, "vision": resolved["vision"], **plain(data.provenance())}
     if config.compile:
         model.compile_towers()
     callbacks: list[L.Callback] = [KeepFigures(), *(instantiate(node) for node in config.callbacks.values())]

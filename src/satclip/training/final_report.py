@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import Logger
 from rich.console import Console
 from torch import Tensor
 
-from satclip.data.datamodule import S2DataModule
+from satclip.data.placed_datamodule import PlacedDataModule
 from satclip.downstream.benchmark import files, terminal
 from satclip.downstream.benchmark.run import Benchmark
 from satclip.downstream.benchmark.short import figures, short_benchmark
@@ -95,7 +95,7 @@ class FinalReport:
     def __call__(
         self,
         model: TwoTowers,
-        data: S2DataModule,
+        data: PlacedDataModule,
         folder: Path,
         loggers: Sequence[Logger],
         *,
@@ -168,7 +168,7 @@ class FinalReport:
             files.save(benchmark, folder / BENCHMARK, beside=[retrieval], pictures=pictures)
         return Found({"retrieval": retrieval}, pictures, pages, benchmark, measured, other)
 
-    def retrieval(self, model: TwoTowers, data: S2DataModule) -> dict[str, float]:
+    def retrieval(self, model: TwoTowers, data: PlacedDataModule) -> dict[str, float]:
         """The retrieval of other weights, with nothing printed or saved."""
         batch = data.validation_sample(self.retrieval_places)
         return retrieval_figures(retrieval_table(model, batch, places=self.retrieval_places))
@@ -202,7 +202,7 @@ class FinalReport:
         if found.benchmark is not None:
             log_benchmark(loggers, "report", found.benchmark)
 
-    def _region(self, data: S2DataModule) -> Region | None:
+    def _region(self, data: PlacedDataModule) -> Region | None:
         if self.bounds is None:
             return None
         return Region.around(data.train_lonlat) if isinstance(self.bounds, str) else Region.of(self.bounds)

@@ -63,11 +63,13 @@ class LossInputs:
                 f"the loss asks for {', '.join(missing)}, and a batch has {there}; choose another loss, "
                 "another of its inputs, or data that has it (dataset.image_statistics=[1,2,4] for image_statistics)"
             )
+        cached = "image" not in batch  # features of a frozen backbone, or a teacher's vectors, stand in its place
+        seen = batch["features" if cached else "image"]
+        run = partial(self._run, cached=cached, always=images)
         if parts == 1:
-            found = self._run(batch["image"], batch["lonlat"], always=images)
+            found = run(seen, batch["lonlat"])
         else:
-            pieces = zip(batch["image"].chunk(parts), batch["lonlat"].chunk(parts), strict=True)
-            found = cached_outputs(partial(self._run, always=images), pieces, self.model)
+            found = cached_outputs(run, zip(seen.chunk(parts), batch["lonlat"].chunk(parts), strict=True), self.model)
         left = iter(found)
         embeddings = next(left) if self.sees_images or images else None
         locations = next(left)
@@ -85,16 +87,23 @@ class LossInputs:
         if self.auxiliary:
             encoder.with_auxiliary = torch.compile(encoder.with_auxiliary)
 
-    def _run(self, images: Tensor, lonlat: Tensor, *, always: bool) -> tuple[Tensor, ...]:
-        """The tensors, of one row a place, that are asked for: image embeddings, locations, features, terms."""
+    def _run(self, images: Tensor, lonlat: Tensor, *, cached: bool, always: bool) -> tuple[Tensor, ...]:
+        """The tensors, of one row a place, that are asked for: image embeddings, locations, features, terms.
+
+        `cached` says that `images` are features of images.
+        """
         found: list[Tensor] = []
         features: list[Tensor] = []
         if self.features:
             with torch.set_grad_enabled(torch.is_grad_enabled() and self.sees_images):
-                embedding, feature = self.model.encode_image_and_features(images)
+                embedding, feature = (
+                    (self.model.encode_features(images), images)
+                    if cached
+                    else self.model.encode_image_and_features(images)
+                )
             features.append(feature)
         elif self.sees_images or always:
-            embedding = self.model.encode_image(images)
+            embedding = self.model.encode_features(images) if cached else self.model.encode_image(images)
         if self.sees_images or always:
             found.append(embedding)
         if not self.auxiliary:

@@ -11,12 +11,13 @@ from satclip.vision.clip_resnet import ClipResNet
 from satclip.vision.clip_vit import ClipViT
 from satclip.vision.statistics import StatisticsTower
 from satclip.vision.tiny import TinyCNN
+from satclip.vision.vectors import VectorTower
 
 if TYPE_CHECKING:
     from satclip.vision.backbone import TimmBackbone
     from satclip.vision.moco import MocoBackbone
 
-__all__ = ["ClipResNet", "ClipViT", "MocoBackbone", "StatisticsTower", "TimmBackbone", "TinyCNN"]
+__all__ = ["ClipResNet", "ClipViT", "MocoBackbone", "StatisticsTower", "TimmBackbone", "TinyCNN", "VectorTower"]
 
 _HOMES = {"MocoBackbone": "satclip.vision.moco", "TimmBackbone": "satclip.vision.backbone"}
 

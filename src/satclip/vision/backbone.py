@@ -7,10 +7,11 @@ import timm
 import torch
 from torch import Tensor, nn
 
+from satclip.vision.freezing import FreezableTower, frozen_without_weights
 from satclip.vision.images import check_images
 
 
-class TimmBackbone(nn.Module):
+class TimmBackbone(FreezableTower):
     """A timm network without its classifier, and a linear head that learns.
 
     Args:
@@ -36,7 +37,7 @@ class TimmBackbone(nn.Module):
             raise ValueError(frozen_without_weights("vision.pretrained=false"))
         self.in_channels = in_channels
         self.embedding_dim = embedding_dim
-        self.frozen = False
+        self.name = name
         network = _create(name, in_channels, pretrained)
         self.backbone: nn.Module = network
         self.head = nn.Linear(network.head_hidden_size, embedding_dim)
@@ -45,18 +46,9 @@ class TimmBackbone(nn.Module):
         if frozen:
             self.freeze()
 
-    def freeze(self) -> None:
-        """Let only the head learn from now on: for a backbone that has its weights, or is about to be given them."""
-        self.frozen = True
-        self.backbone.requires_grad_(False)
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> "TimmBackbone":
-        """Training or evaluation mode; a frozen backbone stays in evaluation mode."""
-        super().train(mode)
-        if self.frozen:
-            self.backbone.eval()
-        return self
+    def features_name(self) -> str:
+        """timm's name of the network, and how many bands it takes."""
+        return f"timm/{self.name} of {self.in_channels} bands"
 
     def features(self, images: Tensor) -> Tensor:
         """What the head sees: [B, in_channels, H, W] -> [B, K]. The same for the same image where frozen, so cacheable.
@@ -87,14 +79,6 @@ def _create(name: str, in_channels: int, pretrained: bool) -> Any:
             f"cannot fetch the pretrained weights of {name} ({error}); train the whole network from random ones: "
             "vision.pretrained=false vision.frozen=false"
         ) from error
-
-
-def frozen_without_weights(option: str) -> str:
-    """The message that refuses a frozen backbone of random weights, which `option` asks for."""
-    return (
-        f"vision.frozen=true with {option} would freeze random weights, and nothing but the head on top of them would "
-        "ever learn; give vision.frozen=false to train them, or give the backbone weights that have been trained"
-    )
 
 
 def _unknown(name: str) -> str:

@@ -5,9 +5,10 @@ from pathlib import Path
 from torch import Tensor
 
 from satclip.optional_import import require
-from satclip.vision.backbone import TimmBackbone, frozen_without_weights
+from satclip.vision.backbone import TimmBackbone
+from satclip.vision.freezing import is_frozen, read_backbone
 from satclip.vision.timm_names import CLASSIFIERS
-from satclip.weights import check_fit, read_torch_file
+from satclip.weights import check_fit
 
 BANDS = 13  # B01 B02 B03 B04 B05 B06 B07 B08 B8A B09 B10 B11 B12
 NAMES = {  # ours: (timm's, torchgeo's list of weights)
@@ -24,7 +25,8 @@ class MocoBackbone(TimmBackbone):
 
     Args:
         name: "resnet18", "resnet50" or "vit16"; the last takes 224 x 224 pixels and no other size.
-        weights: "moco" (torchgeo's, all 13 bands, fetched once), "none" (random), or the path of a torch file.
+        weights: "moco" (torchgeo's, all 13 bands, fetched once), "none" (random), or the path of a torch file: the
+            state dict of timm's network of that name, or a checkpoint of a training here.
         in_channels: bands; 13 with "moco".
         embedding_dim: D.
         frozen: whether only the head learns (see `TimmBackbone`); "auto" freezes all weights but random ones.
@@ -52,16 +54,13 @@ class MocoBackbone(TimmBackbone):
                 f"the MoCo weights take {BANDS} bands, got in_channels={in_channels}; "
                 "list all bands in dataset.bands, or train the backbone from scratch with vision.weights=none"
             )
-        if frozen not in (True, False, "auto"):
-            raise ValueError(f"vision.frozen takes auto, true or false, got {frozen!r}")
-        if frozen is True and weights == "none":
-            raise ValueError(frozen_without_weights("vision.weights=none"))
+        freezing = is_frozen(weights, frozen)
         super().__init__(NAMES[name][0], in_channels=in_channels, embedding_dim=embedding_dim)
         if weights == "moco":
             self._load(_fetch(name), f"the MoCo weights of {name}")
         elif weights != "none":
             self._load(_read(Path(weights)), str(weights))
-        if frozen is True or (frozen == "auto" and weights != "none"):
+        if freezing:
             self.freeze()
 
     def _load(self, state: dict[str, Tensor], source: str) -> None:
@@ -92,9 +91,4 @@ def _fetch(name: str) -> dict[str, Tensor]:
 def _read(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; vision.weights is moco, none, or the path of a torch file")
-    state = read_torch_file(path)
-    if isinstance(state, dict):
-        state = state.get("state_dict", state)
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{path} holds no state dict; give a file of names and tensors, saved by torch.save")
-    return state
+    return {name.removeprefix("backbone."): tensor for name, tensor in read_backbone(path).items()}

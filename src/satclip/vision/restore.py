@@ -11,6 +11,7 @@ HOME = "satclip.vision."
 UNTRAINED: dict[str, dict[str, Any]] = {
     "MocoBackbone": {"weights": "none", "frozen": False},
     "TimmBackbone": {"pretrained": False, "frozen": False},
+    "TinyCNN": {"weights": "none", "frozen": False},
 }  # the file brings the weights, and what was frozen is frozen again here
 
 

@@ -1,7 +1,7 @@
 """What a picture is like, by no training: colours and texture about its centre, and a likeness of them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -43,6 +43,7 @@ class StatisticsTower(nn.Module):
         ValueError: there is no window, one is no share of a side, or `features` does not fit.
     """
 
+    frozen = True
     waves: Tensor
 
     def __init__(
@@ -66,7 +67,7 @@ class StatisticsTower(nn.Module):
             )
         if not 0 < length_scale < math.inf:
             raise ValueError(f"vision.length_scale must be a positive number, got {length_scale}")
-        self.in_channels, self.embedding_dim, self.features, self.length_scale = (
+        self.in_channels, self.embedding_dim, self.numbers, self.length_scale = (
             in_channels, embedding_dim, features, length_scale,
         )  # fmt: skip
         count = 4 * in_channels * len(self.windows)
@@ -80,11 +81,31 @@ class StatisticsTower(nn.Module):
         Raises:
             ValueError: the images have another number of bands or are too small.
         """
+        return self.head(self.features(images))
+
+    def features(self, images: Tensor) -> Tensor:
+        """The statistics themselves, which follow from the image alone: [B, in_channels, H, W] -> [B, 4 C W].
+
+        Raises:
+            ValueError: the images have another number of bands or are too small.
+        """
         check_images(images, self.in_channels, least=math.ceil(2 / min(self.windows)))
-        statistics = self.standardise(self.statistics(images)).clamp(-FAR, FAR)
+        return self.statistics(images)
+
+    def features_name(self) -> str:
+        """With the windows, of which alone they depend."""
+        return f"statistics of {self.in_channels} bands in windows of {', '.join(f'{each:g}' for each in self.windows)}"
+
+    def features_weights(self) -> Mapping[str, Tensor]:
+        """None."""
+        return {}
+
+    def head(self, features: Tensor) -> Tensor:
+        """From the statistics to their likeness: [B, 4 C W] -> [B, embedding_dim]."""
+        statistics = self.standardise(features).clamp(-FAR, FAR)
         angle = F.linear(statistics, self.waves)
-        numbers: Tensor = self.centre(torch.cat((angle.cos(), angle.sin()), 1)[:, : self.features])
-        return F.pad(numbers, (0, self.embedding_dim - self.features))
+        numbers: Tensor = self.centre(torch.cat((angle.cos(), angle.sin()), 1)[:, : self.numbers])
+        return F.pad(numbers, (0, self.embedding_dim - self.numbers))
 
     def statistics(self, images: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, 4 C W]: for each window means, deviations and mean differences down and across."""

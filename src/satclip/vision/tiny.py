@@ -1,17 +1,19 @@
 """A small CNN that two laptop cores can train."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from satclip.vision.freezing import NONE, FreezableTower, fill_backbone, is_frozen
 from satclip.vision.images import check_images
 
 LEAST = 16  # pixels a side
 CELLS = 2  # a side, of the grid that the head sees
 
 
-class TinyCNN(nn.Module):
+class TinyCNN(FreezableTower):
     """Standardised bands, three strided convolutions, each twice as wide as the one before, and a linear head.
 
     The head sees the means over four quarters of the image, not over all of it: which side the coast is on tells places
@@ -23,24 +25,47 @@ class TinyCNN(nn.Module):
         embedding_dim: D.
         width: channels after the first convolution.
         shrink: pixels averaged into one on each axis beforehand; the cost falls with its square.
+        weights: "none" (random), or the path of a checkpoint of a training with this tower; its head is left out.
+        frozen: whether only the head learns; "auto" freezes all weights but random ones.
 
     Raises:
-        ValueError: `shrink` leaves fewer than 4 pixels a side of the smallest image.
+        ValueError: `shrink` leaves fewer than 4 pixels a side of the smallest image, `frozen` with random weights, or
+            the checkpoint is of another tower.
+        FileNotFoundError: there is no such checkpoint.
     """
 
-    def __init__(self, *, in_channels: int, embedding_dim: int, width: int = 32, shrink: int = 2) -> None:
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        embedding_dim: int,
+        width: int = 32,
+        shrink: int = 2,
+        weights: str | Path = NONE,
+        frozen: bool | str = "auto",
+    ) -> None:
         super().__init__()
+        freezing = is_frozen(weights, frozen)
         if not 1 <= shrink <= LEAST // 4:
             raise ValueError(f"shrink must be 1 to {LEAST // 4}, got {shrink}")
         self.in_channels = in_channels
         self.embedding_dim = embedding_dim
         widths = [in_channels, width, 2 * width, 4 * width]
+        self.shrunk = shrink
         self.shrink = nn.AvgPool2d(shrink)
         self.standardise = nn.BatchNorm2d(in_channels, affine=False)
         self.stages = nn.Sequential(*(_stage(before, after) for before, after in pairwise(widths)))
         self.pool = nn.AdaptiveAvgPool2d(CELLS)
         self.head = nn.Linear(widths[-1] * CELLS**2, embedding_dim)
         self.to(memory_format=torch.channels_last)  # a quarter faster on a CPU than channels first
+        if weights != NONE:
+            fill_backbone(self, Path(weights))
+        if freezing:
+            self.freeze()
+
+    def features_name(self) -> str:
+        """With what its weights do not say: how far images are shrunk."""
+        return f"tiny shrinking by {self.shrunk}"
 
     def features(self, images: Tensor) -> Tensor:
         """What the head sees: [B, in_channels, H, W] of at least 16 x 16 pixels -> [B, 16 width].

@@ -44,6 +44,8 @@ def composed(option: str) -> dict[str, Any]:
             config = compose("evaluate", overrides=["output_dir=outputs", option])
     else:
         others = [] if option.startswith("dataset=") else ["dataset=blue_marble"]
+        if option == "vision=teacher":
+            others = ["dataset=features"]
         config = hydra_setup.compose(CONF, [option, *others])
     plain = OmegaConf.to_container(config, resolve=False)
     assert isinstance(plain, dict)

@@ -36,12 +36,14 @@ class Batch(TypedDict):
 
     Attributes:
         image: float32 [B, C, S, S], scaled, cropped, and in training augmented.
+        features: float32 [B, K], in place of `image` where features were computed before (`satclip.data.features`).
         lonlat: degrees [B, 2], float64 where the device has it.
         id: row numbers, int64 [B].
         image_statistics: float32 [B, S], where they are asked for: see `PatchStatistics`.
     """
 
-    image: Tensor
+    image: NotRequired[Tensor]
+    features: NotRequired[Tensor]
     lonlat: Tensor
     id: Tensor
     image_statistics: NotRequired[Tensor]

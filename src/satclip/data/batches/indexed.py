@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from satclip.data.split.rule import Split
 from satclip.hashing import shuffled
 
 log = logging.getLogger(__name__)
+AHEAD = 64  # batches that are prefetched of shards that lie elsewhere, where they are read in their order
 PROBED = 8  # patches that are decoded at the start to learn what they look like
 
 
@@ -113,23 +114,56 @@ class IndexedPatches:
         return Loader(dataset, batches, 0 if self.memory is not None else plan.workers)
 
 
-def collect(
-    source: Source,
-    root: Path,
-    *,
-    bands: Bands,
-    split: Split,
-    max_bad_fraction: float,
-    keep_in_memory: bool,
-    least: int = 1,
-) -> IndexedPatches:
-    """Find places, look at a few patches, decode all of them if they are to stay in memory, and split.
+@dataclass(frozen=True)
+class UsablePatches:
+    """Patches before they are divided.
+
+    Attributes:
+        source, lonlat, form, left_out, memory: as in `IndexedPatches`.
+        rows: those that can be used, as far as is known, ascending, int64 [M].
+        width_km: ground that a patch covers; None where no patch says.
+    """
+
+    source: Source
+    lonlat: Tensor
+    form: PatchFormat
+    rows: Tensor
+    left_out: dict[str, int]
+    width_km: float | None
+    memory: MemoryPatches | None = None
+
+    def loader(self, batches: Sequence[list[int]], workers: int) -> Loader:
+        """Raw batches of these rows, in this order; bad patches are skipped and listed, none stands in for them."""
+        dataset = Patches(self.source, self.lonlat, self.form, self.rows, replace=False, may_be_empty=True)
+        sampler: Sampler[list[int]] = Fixed(batches)
+        if isinstance(self.source, CachedShards):
+            sampler = LookAhead(sampler, self.source, AHEAD)
+        return Loader(dataset, sampler, min(workers, len(batches)))
+
+
+class Fixed(Sampler[list[int]]):
+    """Batches of given rows."""
+
+    def __init__(self, batches: Sequence[list[int]]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.batches)
+
+
+def examine(
+    source: Source, root: Path, *, bands: Bands, max_bad_fraction: float, keep_in_memory: bool, least: int = 1
+) -> UsablePatches:
+    """Find places, look at a few patches, and decode all of them if they are to stay in memory.
 
     Patches of fewer than `least` pixels either way are bad.
 
     Raises:
         FileNotFoundError: no places are to be found.
-        ValueError: too much is missing or broken, or the split is impossible.
+        ValueError: too much is missing or broken.
     """
     table = place_patches(source, root, max_bad_fraction)
     rows, memory, left_out = table.rows, None, Counter(table.left_out)
@@ -145,17 +179,39 @@ def collect(
         what = f"patches in {root} that cannot be used ({in_words(counts)})"
         complain(broken, len(table.rows), max_bad_fraction, what)
         left_out += counts
+    return UsablePatches(source, table.lonlat, form, rows, dict(left_out), width_km, memory)
+
+
+def collect(
+    source: Source,
+    root: Path,
+    *,
+    bands: Bands,
+    split: Split,
+    max_bad_fraction: float,
+    keep_in_memory: bool,
+    least: int = 1,
+) -> IndexedPatches:
+    """`examine`, and split.
+
+    Raises:
+        FileNotFoundError: no places are to be found.
+        ValueError: too much is missing or broken, or the split is impossible.
+    """
+    usable = examine(
+        source, root, bands=bands, max_bad_fraction=max_bad_fraction, keep_in_memory=keep_in_memory, least=least
+    )
+    rows = usable.rows
     division = divide(
         split,
-        table.lonlat[rows],
+        usable.lonlat[rows],
         [source.names[row] for row in rows.tolist()],
         source.held_out[rows],
-        width_km=width_km,
-        pixels=max(form.size),
+        width_km=usable.width_km,
+        pixels=max(usable.form.size),
     )
-    left_out["buffer"] = division.buffered
-    found = IndexedPatches(
-        source, table.lonlat, form, rows[division.train], rows[division.validation], dict(left_out), division, memory
-    )
+    left_out = {**usable.left_out, "buffer": division.buffered}
+    train, validation = rows[division.train], rows[division.validation]
+    found = IndexedPatches(source, usable.lonlat, usable.form, train, validation, left_out, division, usable.memory)
     log.info("%s: %d patches to train on, %d to validate", root, len(found.train_rows), len(found.val_rows))
     return found

@@ -107,10 +107,21 @@ class Patches(Dataset[RawBatch]):
         form: what the patches look like.
         rows: the rows of this part of the data, in the source's order.
         replace: whether the next patch stands in for a bad one.
+        may_be_empty: whether a batch may be of bad patches alone.
     """
 
-    def __init__(self, source: Source, lonlat: Tensor, form: PatchFormat, rows: Tensor, *, replace: bool) -> None:
+    def __init__(
+        self,
+        source: Source,
+        lonlat: Tensor,
+        form: PatchFormat,
+        rows: Tensor,
+        *,
+        replace: bool,
+        may_be_empty: bool = False,
+    ) -> None:
         self.source, self.lonlat, self.form, self.rows, self.replace = source, lonlat, form, rows, replace
+        self.may_be_empty = may_be_empty
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -131,7 +142,7 @@ class Patches(Dataset[RawBatch]):
                     else:
                         used.append(candidate)
                         break
-        if not used:
+        if not used and not self.may_be_empty:
             listed = ", ".join(f"{name} ({cause})" for name, cause, _ in bad)
             raise ValueError(
                 f"every patch of a batch is bad: {listed}; `python scripts/check_shards.py ROOT` tells more"

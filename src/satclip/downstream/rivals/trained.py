@@ -21,6 +21,7 @@ from satclip.location.hub import CONFIG
 IN_A_RUN = ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "best.ckpt", "last.ckpt")
 BLUE_MARBLE = "BlueMarbleDataModule"
 S2_100K = "torchgeo/s2-100k"
+SPLIT = ("split", "val_fraction", "split_degrees", "split_buffer_km", "batch_size")
 
 
 @dataclass(frozen=True)
@@ -105,10 +106,19 @@ def held_out_by(recipe: Mapping[str, Any]) -> HeldOut | None:
 
 
 def dataset_of(recipe: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The options of the data set that a training was given; empty where the recipe does not say."""
+    """The options of the data set that a training was given; empty where the recipe does not say.
+
+    Of one on cached features they are those of the patches that the features were computed of, with its own split.
+    """
     config = recipe.get("config")
     dataset = config.get("dataset") if isinstance(config, Mapping) else None
-    return dataset if isinstance(dataset, Mapping) else {}
+    if not isinstance(dataset, Mapping):
+        return {}
+    cached = recipe.get("features")
+    patches = cached.get("dataset") if isinstance(cached, Mapping) else None
+    if not isinstance(patches, Mapping):
+        return dataset
+    return {**patches, **{name: dataset[name] for name in SPLIT if name in dataset}}
 
 
 def _in_run_folder(source: str | Path) -> str | Path:

@@ -22,13 +22,15 @@ def conflict(plain: Mapping[str, Any]) -> str | None:
     channels, bands = plain["vision"].get("in_channels"), plain["dataset"].get("bands")
     if isinstance(channels, int) and isinstance(bands, list) and channels != len(bands):
         return f"vision.in_channels={channels} does not fit the {len(bands)} dataset.bands; leave it out: it follows"
-    if "image_statistics" in _texts(plain["loss"]) and plain["dataset"].get("image_statistics") == []:
+    if "image_statistics" in _texts(plain["loss"]) and not plain["dataset"].get("image_statistics"):
         return "the loss asks for image_statistics; give dataset.image_statistics=[1,4], or another input of the loss"
     matched, tower = (str(plain[node].get("_target_")).rpartition(".")[2] for node in ("loss", "vision"))
-    if matched == "MatchLoss" and tower in LEARNING:
+    learns = tower in LEARNING or (tower == "VectorTower" and plain["vision"].get("head") != "standardised")
+    if matched == "MatchLoss" and learns:
         return (
             f"loss=match needs an image tower that does not learn, and {tower} does: it would give all images the same "
-            "numbers; give vision=statistics, or a contrastive loss (loss=clip)"
+            "numbers; give vision=statistics (of vision=teacher: vision.head=standardised), or a contrastive loss "
+            "(loss=clip)"
         )
     asked = plain["optimized_metric"]
     for metric in [asked] if isinstance(asked, str) else asked or ():

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from satclip import ranks
 from satclip.data.batches.batch import Batch
-from satclip.data.datamodule import S2DataModule
+from satclip.data.placed_datamodule import PlacedDataModule
 
 ADVICE = (
     "Nothing of it was saved: look at these samples, lower optimizer.lr or set trainer.gradient_clip_val, and resume "
@@ -113,7 +113,7 @@ class FiniteLoss(L.Callback):
         ids, lonlat = (ranks.gather(batch[name]).cpu() for name in ("id", "lonlat"))
         if trainer.is_global_zero:
             data = trainer.datamodule  # type: ignore[attr-defined]
-            names = data.collection.names if isinstance(data, S2DataModule) else None
+            names = data.collection.names if isinstance(data, PlacedDataModule) else None
             samples = [
                 {"id": row, "name": None if names is None else names[row], "lonlat": place.tolist()}
                 for row, place in zip(ids.tolist(), lonlat, strict=True)

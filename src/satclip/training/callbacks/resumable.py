@@ -13,7 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from satclip import lightning_internals as internals
 from satclip import ranks
-from satclip.data.datamodule import S2DataModule
+from satclip.data.placed_datamodule import PlacedDataModule
 
 log = logging.getLogger(__name__)
 STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # SLURM can be told to send the last one ahead of time
@@ -81,7 +81,7 @@ class Resumable(Checkpoint):
         for timer in self._timers:
             timer.on_train_start(trainer, pl_module)
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if isinstance(data, S2DataModule) and data.resumed_at is not None:
+        if isinstance(data, PlacedDataModule) and data.resumed_at is not None:
             epoch, batch = data.resumed_at
             if max_epochs is not None and -1 < max_epochs < epoch:
                 raise ValueError(
