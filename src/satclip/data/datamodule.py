@@ -101,7 +101,6 @@ class S2DataModule(PlacedDataModule):
         self.source = source
         self.location = DataLocation(self.root, patterns, hub, cache_gib, shuffle_window)
         self.keep_in_memory, self.max_bad_fraction = keep_in_memory, max_bad_fraction
-        self.bad: dict[bool, BadPatches] = {}
 
     @property
     def channels(self) -> int:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from satclip.data.batches.loader import Plan, check_at_least
 from satclip.data.batches.position import contents, resumed
+from satclip.data.batches.bad_patches import BadPatches
 from satclip.data.batches.protocol import PlacedPatches
 from satclip.data.batches.regional import check_batching
 from satclip.data.split.division import check_same_split
@@ -36,6 +37,7 @@ class PlacedDataModule(L.LightningDataModule):
         self.regional = check_batching(batching)
         self._collection: PlacedPatches | None = None
         self._state: dict[str, Any] | None = None
+        self.bad: dict[bool, BadPatches] = {}  # by whether they train
         self.resumed_at: tuple[int, int] | None = None  # the epoch and batch, where a checkpoint was restored
 
     def check_tower(self, tower: nn.Module) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,19 +73,6 @@ def named(node: DictConfig, run: Naming) -> dict[str, object]:
         "group": node.get("group") or group,
         "tags": list(dict.fromkeys([*(node.get("tags") or ()), *run.tags])),
     }
-
-
-def git_commit(folder: Path) -> str | None:
-    """The commit that the code in `folder` is at, with + where it was changed since; None where there is no git."""
-    try:
-        asked = (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        commit, changes = (
-            subprocess.run(["git", *each], cwd=folder, capture_output=True, text=True, timeout=10, check=True).stdout
-            for each in asked
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return commit.strip() + ("+" if changes.strip() else "")
 
 
 def _shared(sweep: Path) -> set[str]:

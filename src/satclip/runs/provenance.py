@@ -1,6 +1,5 @@
 """What a run was made by: command, code, packages, machine and data, so that it can be made again."""
 
-import hashlib
 import json
 import os
 import platform
@@ -17,7 +16,8 @@ from typing import Any
 import torch
 
 import satclip
-from satclip.data.datamodule import S2DataModule
+from satclip.data.manifest import manifest
+from satclip.data.placed_datamodule import PlacedDataModule
 from satclip.files import atomic_file
 
 PROVENANCE = "provenance.json"
@@ -67,11 +67,11 @@ def begin(folder: Path, command: str, resolved: Mapping[str, Any], step: int) ->
     _write(folder / CONFIG, said + yaml.safe_dump(dict(resolved), sort_keys=False))
 
 
-def add_data(folder: Path, data: S2DataModule) -> None:
+def add_data(folder: Path, data: PlacedDataModule) -> None:
     """Add to the newest start what it was trained on."""
     known = starts(folder)
     if known:
-        known[-1]["data"] = manifest(data)
+        known[-1]["data"] = manifest(data.collection)
         _write(folder / PROVENANCE, json.dumps({"starts": known}, indent=1))
 
 
@@ -82,18 +82,6 @@ def starts(folder: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError):
         return []
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
-
-
-def manifest(data: S2DataModule) -> dict[str, Any]:
-    """Counts, and a hash over name, place and use of every patch: equal where the same patches train and validate."""
-    patches = data.collection
-    total = hashlib.sha256()
-    for name in patches.names:
-        total.update(str(name).encode(errors="surrogateescape") + b"\0")
-    for column in (patches.lonlat, patches.train_rows, patches.val_rows):
-        total.update(column.contiguous().cpu().numpy().tobytes())
-    counts = {"patches": len(patches.names), "train": len(patches.train_rows), "validation": len(patches.val_rows)}
-    return {**counts, "manifest_sha256": total.hexdigest()}
 
 
 def versions() -> dict[str, str]:
@@ -113,6 +101,12 @@ def hardware() -> dict[str, Any]:
     found: dict[str, Any] = {"host": socket.gethostname(), "system": platform.platform(), "cpu": _cpu()}
     found |= {"cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpus": cards}
     return found | {"cuda": torch.version.cuda} if cards else found
+
+
+def commit() -> str | None:
+    """The commit that this package is at, with + where something is not committed; None where git does not keep it."""
+    git, _ = code()
+    return f"{git['commit']}{'+' if git['changed'] else ''}" if git.get("commit") else None
 
 
 def code() -> tuple[dict[str, Any], str]:

@@ -73,7 +73,7 @@ def train(config: DictConfig) -> dict[str, float]:
         if isinstance(callback, Resumable):
             callback.command = command(folder)
         if isinstance(callback, Shown):
-            callback.facts = {"git_commit": naming.git_commit(Path(__file__).parent), "command": command(folder)}
+            callback.facts = {"git_commit": provenance.commit(), "command": command(folder)}
     if launch_environment.rank() == 0:
         callbacks.append(LambdaCallback(on_train_start=lambda *_: provenance.add_data(folder, data)))
     loggers = connect(config.logger, step, checkpoint, folder, naming.of_hydra(config, folder))

@@ -3,14 +3,14 @@
 import logging
 import tempfile
 from collections.abc import Callable, Mapping
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 
 from satclip.data.batches.protocol import PlacedPatches
-from satclip.data.datamodule import S2DataModule
+from satclip.data.manifest import manifest
+from satclip.data.placed_datamodule import PlacedDataModule
 from satclip.model import TwoTowers
 from satclip.plots import globe_picture
 from satclip.training.final_report import copied
@@ -36,7 +36,7 @@ class Shown(L.Callback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say what code and data the run is of, and draw where it trains and validates."""
         data = getattr(trainer, "datamodule", None)
-        if not (loggers := _wandb(trainer)) or not isinstance(data, S2DataModule):
+        if not (loggers := _wandb(trainer)) or not isinstance(data, PlacedDataModule):
             return
         self.facts |= facts_of(data.collection)
         for logger in loggers:
@@ -46,7 +46,7 @@ class Shown(L.Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Count the samples that were bad; draw the globe, now and then."""
         data = getattr(trainer, "datamodule", None)
-        if isinstance(data, S2DataModule) and not trainer.sanity_checking:
+        if isinstance(data, PlacedDataModule) and not trainer.sanity_checking:
             for logger in _wandb(trainer):
                 logger.log_metrics({"data/bad_samples": bad_samples(data)}, trainer.global_step)
         epoch = trainer.current_epoch + 1
@@ -80,19 +80,16 @@ class Shown(L.Callback):
 
 
 def facts_of(patches: PlacedPatches) -> Mapping[str, Any]:
-    """Hash and sizes of the data: the hash of names, places and who validates, so that it is of this very split."""
-    digest = blake2b(digest_size=8)
-    digest.update("\n".join(map(str, patches.names)).encode())
-    digest.update(patches.lonlat.double().cpu().contiguous().numpy().tobytes())
-    digest.update(patches.val_rows.cpu().contiguous().numpy().tobytes())
+    """Hash and sizes of the data, as provenance.json has them."""
+    found = manifest(patches)
     return {
-        "data/manifest": digest.hexdigest(),
-        "data/training_patches": len(patches.train_rows),
-        "data/validation_patches": len(patches.val_rows),
+        "data/manifest": found["manifest_sha256"],
+        "data/training_patches": found["train"],
+        "data/validation_patches": found["validation"],
     }
 
 
-def bad_samples(data: S2DataModule) -> float:
+def bad_samples(data: PlacedDataModule) -> float:
     """Samples that were left out at the start or replaced since, by all causes; 0 where all is well."""
     found = (data.collection.left_out, *(bad.counts() for bad in data.bad.values()))
     return float(sum(sum(counts.values()) for counts in found))
