@@ -6,9 +6,9 @@ from typing import Any
 import lightning as L
 from torch import Tensor, nn
 
+from satclip.data.batches.bad_patches import BadPatches
 from satclip.data.batches.loader import Plan, check_at_least
 from satclip.data.batches.position import contents, resumed
-from satclip.data.batches.bad_patches import BadPatches
 from satclip.data.batches.protocol import PlacedPatches
 from satclip.data.batches.regional import check_batching
 from satclip.data.split.division import check_same_split
