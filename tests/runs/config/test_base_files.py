@@ -13,7 +13,8 @@ from satclip.runs import hydra_setup
 
 CONF = Path(__file__).parents[3] / "conf"
 BASES = sorted(CONF.glob("*/_*.yaml"))
-PUBLISHED = sorted(path.stem for path in (CONF / "experiment").glob("satclip_*.yaml"))
+RECIPES = sorted(path.stem for path in (CONF / "experiment").glob("satclip_*.yaml"))
+PUBLISHED = [name for name in RECIPES if not name.endswith("_cached")]
 
 
 @pytest.mark.parametrize("path", BASES, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -29,11 +30,11 @@ def test_a_base_is_listed_nowhere_and_cannot_be_chosen(path: Path) -> None:
             hydra_setup.compose(CONF, [given])
     with pytest.raises(ConfigCompositionException) as stop:
         hydra_setup.compose(CONF, [f"{group}=no_such_option"])
-    assert path.stem not in str(stop.value)
+    assert path.stem not in re.split(r"[ ,]+", str(stop.value))
 
 
 def test_every_base_is_built_on_by_two_files_or_more() -> None:
-    assert len(BASES) == 3
+    assert len(BASES) == 5
     for path in BASES:
         uses = [each for each in path.parent.glob("*.yaml") if re.search(rf"^  - {path.stem}$", each.read_text(), re.M)]
         assert len(uses) > 1, path
