@@ -36,7 +36,7 @@ def shown(node: Any) -> Iterator[str]:
     if isinstance(node, dict):
         for name, value in node.items():
             if name in ("metrics", "mediaKeys") and isinstance(value, list):
-                yield from (str(each).removeprefix("summary:") for each in value)
+                yield from (str(each).removeprefix("summary_metrics.").removeprefix("summary:") for each in value)
             yield from shown(value)
     elif isinstance(node, list):
         for each in node:

@@ -151,7 +151,9 @@ def test_wandb_gets_the_config_the_metrics_the_tables_and_the_globe(
     report = ["report.retrieval_places=20", "report.probe_places=300", "report.degrees=5.0"]
     train(imagery, tmp_path, "epochs=1", "logger=wandb", *report)
     assert wandb.run is None  # ended, so that the next job of a sweep has a run of its own
-    assert {"globe.png", "benchmark", "retrieval.md"} <= {path.name for path in tmp_path.iterdir()}
+    assert {"globe.png", "benchmark", "retrieval.md", "retrieval_examples.png"} <= {
+        path.name for path in tmp_path.iterdir()
+    }
     assert "best/retrieval/image_to_location/top10" in columns(tmp_path)
     (run_folder,) = (tmp_path / "wandb").glob("offline-run-*")
     media = {path.name.split("_")[0] for path in (run_folder / "files" / "media").rglob("*") if path.is_file()}

@@ -14,7 +14,7 @@ from satclip.data.batches.loader import Loader, check_at_least
 from satclip.data.batches.statistics import PatchStatistics
 from satclip.data.batches.streamed import collect_stream
 from satclip.data.batches.transfer import finished, is_narrow, to_narrow
-from satclip.data.geotiff.bands import SENTINEL2_L2A, choose_bands
+from satclip.data.geotiff.bands import SENTINEL2_L2A, choose_bands, rgb_of
 from satclip.data.placed_datamodule import PlacedDataModule
 from satclip.data.sources.locate import DataLocation, Streamed
 from satclip.data.sources.protocol import Source
@@ -90,7 +90,7 @@ class S2DataModule(PlacedDataModule):
         if not 0 <= max_bad_fraction < 1:
             raise ValueError(f"dataset.max_bad_fraction must be 0 or more and below 1, got {max_bad_fraction}")
         self.root = Path(root)
-        self.bands = choose_bands(list(bands), list(file_bands))
+        self.bands, self.rgb = choose_bands(list(bands), list(file_bands)), rgb_of(list(bands))
         sigma = None if blur_sigma is None else tuple(blur_sigma)
         self.augmentation = Augmentation(self.bands.places, image_size, scale, flips, rotate, sigma, jitter_degrees)
         self.statistics = PatchStatistics(self.bands.places, scale, tuple(image_statistics))

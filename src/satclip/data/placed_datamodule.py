@@ -37,6 +37,7 @@ class PlacedDataModule(L.LightningDataModule):
         self.regional = check_batching(batching)
         self._collection: PlacedPatches | None = None
         self._state: dict[str, Any] | None = None
+        self.rgb: tuple[int, ...] = (0, 1, 2)  # channels that are red, green and blue
         self.bad: dict[bool, BadPatches] = {}  # by whether they train
         self.resumed_at: tuple[int, int] | None = None  # the epoch and batch, where a checkpoint was restored
 

@@ -43,7 +43,7 @@ def retrieval_table(
 ) -> Table:
     """The same, with nothing saved."""
     lonlat = batch["lonlat"][:places]
-    images = _embed_images(model, batch, places)
+    images = embedded_images(model, batch, places)
     found = retrieval_metrics(images, embed(model.location_encoder, lonlat).to(images), lonlat.cpu())
     found |= chance(lonlat)
     columns = (*(f"top{k}" for k in TOP), "median_km")
@@ -68,7 +68,7 @@ def retrieval_figures(table: Table) -> dict[str, float]:
 
 
 @torch.no_grad()
-def _embed_images(model: TwoTowers, batch: Mapping[str, Tensor], places: int) -> Tensor:
+def embedded_images(model: TwoTowers, batch: Mapping[str, Tensor], places: int) -> Tensor:
     """Image embeddings of the first `places` on the CPU, a part of the batch at a time: [N, D]."""
     encode, seen = (
         (model.encode_image, batch["image"]) if "image" in batch else (model.encode_features, batch["features"])

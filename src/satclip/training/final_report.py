@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -18,8 +18,9 @@ from satclip.downstream.benchmark import files, terminal
 from satclip.downstream.benchmark.run import Benchmark
 from satclip.downstream.benchmark.short import figures, short_benchmark
 from satclip.downstream.places import labelled_places
-from satclip.downstream.search_report import retrieval_figures, retrieval_report, retrieval_table
+from satclip.downstream.search_report import embedded_images, retrieval_figures, retrieval_report, retrieval_table
 from satclip.downstream.table import Table
+from satclip.embedding import embed
 from satclip.errors import is_raised_on_purpose
 from satclip.location.encoder import LocationEncoder
 from satclip.model import TwoTowers
@@ -28,9 +29,11 @@ from satclip.region import Region
 from satclip.training.media import log_benchmark, log_media
 
 log = logging.getLogger(__name__)
+EXAMPLES = "retrieval_examples"
 WIDTH = 120  # columns, where the output is a file
 AUTO = "auto"
 GLOBE = "globe"
+EXAMPLES = "retrieval_examples"
 BENCHMARK = "benchmark"  # folder in that of the run
 # Draws one picture of an encoder: (encoder, path, region=None or a Region) -> the path that was written.
 Picture = Callable[..., Path]
@@ -124,8 +127,24 @@ class FinalReport:
             held_out=data.collection.division.in_words(),
             region=self._region(data),
         )
+        examples = self._examples(model, data, folder)
+        if examples is not None:
+            found = replace(found, pictures={**found.pictures, EXAMPLES: examples})
         self._tell(found, folder, loggers)
         return found
+
+    def _examples(self, model: TwoTowers, data: PlacedDataModule, folder: Path) -> Path | None:
+        """Some patches and where they were looked for; None where there are no images to show."""
+        batch = data.validation_sample(self.retrieval_places)
+        if "image" not in batch:
+            return None
+        from satclip.plots.search_examples import search_examples
+
+        places = batch["lonlat"][: self.retrieval_places].cpu()
+        pictures = embedded_images(model, batch, len(places))
+        locations = embed(model.location_encoder, places).float().cpu()
+        path = folder / f"{EXAMPLES}.png"
+        return search_examples(batch["image"][: len(places)].cpu(), places, pictures, locations, path, rgb=data.rgb)
 
     def measured(
         self,

@@ -1,6 +1,6 @@
 import pytest
 
-from satclip.data.geotiff.bands import ABSENT, SENTINEL2, SENTINEL2_L2A, Bands, choose_bands
+from satclip.data.geotiff.bands import ABSENT, SENTINEL2, SENTINEL2_L2A, Bands, choose_bands, rgb_of
 
 
 def test_b10_stands_between_b09_and_b11_and_is_the_only_band_that_may_be_absent() -> None:
@@ -26,3 +26,11 @@ def test_bands_are_chosen_by_name_in_any_order_and_only_those_are_decoded() -> N
 def test_bands_that_cannot_be_had_are_refused(wanted: list[str], held: list[str], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         choose_bands(wanted, held)
+
+
+@pytest.mark.parametrize(
+    ("names", "positions"),
+    [(SENTINEL2, (3, 2, 1)), (("B", "G", "R", "N"), (2, 1, 0)), (("VV", "VH"), (0,)), (("x", "y", "z"), (0, 1, 2))],
+)
+def test_red_green_and_blue_are_found_by_name(names: tuple[str, ...], positions: tuple[int, ...]) -> None:
+    assert rgb_of(names) == positions

@@ -45,3 +45,11 @@ def choose_bands(wanted: Sequence[str], held: Sequence[str]) -> Bands:
     read = sorted(positions[name] for name in wanted if name in positions)
     places = tuple(read.index(positions[name]) if name in positions else ABSENT for name in wanted)
     return Bands(len(held), tuple(read), places)
+
+
+def rgb_of(bands: Sequence[str]) -> tuple[int, ...]:
+    """Positions of red, green and blue among bands by name; the first three, or the first, where they are not there."""
+    for names in (RGB, ("B04", "B03", "B02")):
+        if set(names) <= set(bands):
+            return tuple(list(bands).index(name) for name in names)
+    return (0, 1, 2) if len(bands) >= 3 else (0,)
