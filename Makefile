@@ -44,7 +44,7 @@ test: $(READY)  ## the tests, minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' --numprocesses=$(WORKERS) $(ARGS)
 
 test-slow: $(READY)  ## the tests that take longer
-	$(BIN)/python -m pytest -m slow --ignore=tests/faults $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --ignore=tests/faults --numprocesses=$(WORKERS) $(ARGS)
 
 test-gpu: $(READY)  ## the tests that need an NVIDIA GPU, each of which the others run on the CPU
 	$(BIN)/python -m pytest -m gpu -rA $(ARGS)

@@ -4,6 +4,7 @@ satclip explore RUN -o one.html && satclip explore RUN --compare untrained:RUN -
 python scripts/draw_explorer.py one.html two.html docs/
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -19,9 +20,12 @@ VIEWS = {
 
 def main() -> None:
     """Pages, then the folder of the pictures."""
-    if len(sys.argv) != 4:
-        sys.exit(__doc__)
-    *pages, folder = map(Path, sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("one", type=Path, help="page of one encoder")
+    parser.add_argument("two", type=Path, help="page of two")
+    parser.add_argument("folder", type=Path, help="where the pictures go")
+    options = parser.parse_args()
+    pages, folder = (options.one, options.two), options.folder
     with browser() as window:
         for name, (number, action, width, height, dark) in VIEWS.items():
             window.open(pages[number].resolve().as_uri(), width=width, height=height, dark=dark)

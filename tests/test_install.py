@@ -188,7 +188,11 @@ print(json.dumps(told))
         assert "pip install 'satclip[" in said, (line, said)
 
 
-CORE_IS_ENOUGH = ("scripts/release.py", "scripts/write_outlines.py")  # for their help, and a check
+CORE_IS_ENOUGH = (
+    "scripts/draw_explorer.py",
+    "scripts/release.py",
+    "scripts/write_outlines.py",
+)  # for their help, and a check
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ def test_a_click_lists_the_places_that_python_finds_most_similar(
 ) -> None:
     window.resize(1400, 900)
     window.rest()
+    window.ask("document.getElementById('live').textContent = ''")  # what an earlier click said
     window.click(*screen_place(window, lon, lat))
     grid = cells(DEGREES)
     cell = window.ask("explorer.cell")
