@@ -133,6 +133,7 @@ def test_every_experiment_composes_and_builds(experiment: str, store: Path, vect
     weights = [] if experiment.startswith(("blue_marble", "distil")) else ["vision.weights=none"]
     root = {
         "cached": [f"dataset.root={store}"],
+        "vit16": [f"dataset.root={store}"],
         "geoclip": [f"dataset.root={vectors}"],
         "region": ["dataset.root=patches"],
     }
