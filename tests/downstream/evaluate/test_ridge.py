@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from satclip.downstream.evaluate.ridge import ALPHAS, Moments, Ridge, one_hot
+from satclip.downstream.evaluate.ridge import ALPHAS, Moments, Ridge, Solved, one_hot
 
 linear_model = pytest.importorskip("sklearn.linear_model")
 preprocessing = pytest.importorskip("sklearn.preprocessing")
@@ -91,3 +91,20 @@ def test_the_primal_problem_needs_the_gram_matrix() -> None:
 
 def test_codes_become_columns() -> None:
     assert one_hot(np.array([2, 0]), 3).tolist() == [[0, 0, 1], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("columns", [5, 300])
+def test_one_penalty_alone_is_solved_as_among_all(columns: int) -> None:
+    generator = np.random.default_rng(columns)
+    x, y = generator.normal(size=(80, columns)) + 2, generator.normal(size=(80, 3))
+    scale = 1 / x.std(0)
+    for alpha in ALPHAS[::3]:
+        if columns < 80:
+            moments = Moments.of(x, y)
+            alone, among = Solved.primal(moments, scale, alpha), Ridge.primal(moments, scale)
+        else:
+            alone, among = Solved.dual(x, y, scale, alpha), Ridge.dual(x, y, scale)
+        np.testing.assert_allclose(alone.predict(x[:9]), among.predict(x[:9], [alpha])[0], rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(alone.weights, among.weights([alpha])[0], rtol=1e-6, atol=1e-9)
+    with pytest.raises(ValueError, match="gram=True"):
+        Solved.primal(Moments.of(x, y, gram=False), scale, 1.0)

@@ -106,8 +106,8 @@ def fit(encoder: Encoder, labels: Labels, *, seed: int = 0) -> tuple[Fitted, Pla
     chosen = answer.choice
     at = [candidate.name for candidate in candidates].index(chosen.candidate)
     problem = RidgeProblem(candidates[at], goal.columns, rows, inner)
-    ridge = problem.final(chosen.scaling, chosen.beta)
-    weights = ridge.weights([chosen.setting])[0]
+    ridge = problem.final(chosen.scaling, chosen.beta, chosen.setting)
+    weights = ridge.weights
     intercept = ridge.intercept - (ridge.mean + problem.shift) @ weights
     about = {
         "encoder": members[at].name,

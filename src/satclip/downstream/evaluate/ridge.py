@@ -185,6 +185,50 @@ class Ridge:
         return columns.reshape(len(columns), penalties, -1).transpose(1, 0, 2)
 
 
+@dataclass(frozen=True)
+class Solved:
+    """A ridge of one penalty.
+
+    Attributes:
+        mean: [D] of the features.
+        intercept: [T] mean of the targets.
+        weights: of the centred features, [D, T].
+    """
+
+    mean: Array
+    intercept: Array
+    weights: Array
+
+    @classmethod
+    def primal(cls, moments: Moments, scale: Array, alpha: float) -> "Solved":
+        """As `Ridge.primal`, at an eighth of its price: one system is solved, and nothing decomposed.
+
+        Raises:
+            ValueError: when the moments were taken without X'X.
+        """
+        if moments.square is None:
+            raise ValueError("the primal problem needs the moments with gram=True")
+        mean, intercept = moments.total / moments.count, moments.target / moments.count
+        gram = scale[:, None] * (moments.square - np.outer(moments.total, mean)) * scale
+        cross = scale[:, None] * (moments.cross - np.outer(moments.total, intercept))
+        np.fill_diagonal(gram, gram.diagonal() + alpha)
+        return cls(mean, intercept, scale[:, None] * np.linalg.solve(gram, cross))
+
+    @classmethod
+    def dual(cls, x: Array, y: Array, scale: Array, alpha: float) -> "Solved":
+        """As `Ridge.dual`."""
+        mean, intercept = x.mean(0), y.mean(0)
+        scaled = (x - mean) * scale
+        kernel = scaled @ scaled.T
+        np.fill_diagonal(kernel, kernel.diagonal() + alpha)
+        return cls(mean, intercept, scale[:, None] * (scaled.T @ np.linalg.solve(kernel, y - intercept)))
+
+    def predict(self, x: Array) -> Array:
+        """[M, D] -> [M, T]."""
+        predicted: Array = (x - self.mean) @ self.weights + self.intercept
+        return predicted
+
+
 def one_hot(codes: NDArray[np.int64], classes: int) -> Array:
     """Class codes as columns: [N] -> [N, C]."""
     return np.eye(classes)[codes]

@@ -64,11 +64,10 @@ class RidgeProbe:
                 answer = best[number]
                 if answer is None or answer.choice.candidate != candidate.name:
                     continue
-                key = (answer.choice.scaling, answer.choice.beta)
+                key = (answer.choice.scaling, answer.choice.beta, answer.choice.setting)
                 if key not in fits:
-                    fits[key] = problem.final(*key)
-                ridge = fits[key].part(each.columns)
-                predicted = ridge.predict(problem.rows(test), [answer.choice.setting])[0]
+                    fits[key] = problem.final(*key).predict(problem.rows(test))
+                predicted = fits[key][:, each.columns]
                 best[number] = replace(answer, predicted=each.whole(predicted))
         return [answer for answer in best if answer is not None]
 

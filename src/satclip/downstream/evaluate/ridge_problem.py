@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from satclip.downstream.contract import Array
 from satclip.downstream.evaluate.answers import Candidate
 from satclip.downstream.evaluate.inner_folds import InnerFolds
-from satclip.downstream.evaluate.ridge import Moments, Ridge
+from satclip.downstream.evaluate.ridge import Moments, Ridge, Solved
 
 Rows = NDArray[np.int64]
 Pair = tuple[str, float]  # scaling, beta
@@ -54,11 +54,12 @@ class RidgeProblem:
         for scaling, beta in pairs:
             yield (scaling, beta), self._ridge(moments, teach, scaling, beta)
 
-    def final(self, scaling: str, beta: float) -> Ridge:
-        """Fitted on all training rows."""
+    def final(self, scaling: str, beta: float, alpha: float) -> Solved:
+        """Solved on all training rows."""
         rows = np.arange(len(self.x))
         moments = reduce(add, self.parts.values()) if self.parts else self._moments(rows, gram=self._primal(rows))
-        return self._ridge(moments, rows, scaling, beta)
+        scale = self._scale(moments, scaling, beta)
+        return Solved.primal(moments, scale, alpha) if self._primal(rows) else Solved.dual(self.x, self.y, scale, alpha)
 
     def _without(self, teach: Rows, held: Rows) -> Moments:
         if not self.parts:
@@ -74,6 +75,9 @@ class RidgeProblem:
         return Moments.of(self.x[rows], self.y[rows], gram=gram)
 
     def _ridge(self, moments: Moments, rows: Rows, scaling: str, beta: float) -> Ridge:
-        scale, penalty = moments.scale(scaling), self.candidate.penalties[beta]
-        scale = scale if penalty is None else scale / np.sqrt(penalty)
+        scale = self._scale(moments, scaling, beta)
         return Ridge.primal(moments, scale) if self._primal(rows) else Ridge.dual(self.x[rows], self.y[rows], scale)
+
+    def _scale(self, moments: Moments, scaling: str, beta: float) -> Array:
+        scale, penalty = moments.scale(scaling), self.candidate.penalties[beta]
+        return scale if penalty is None else scale / np.sqrt(penalty)
