@@ -142,3 +142,10 @@ def test_weights_of_another_network_are_named(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=r"network\.hidden\.1\.weight is missing"):
         load_location_encoder(folder)
+
+
+def test_a_folder_needs_no_card(folder: Path, encoder: LocationEncoder, lonlat: Tensor) -> None:
+    (folder / "README.md").write_bytes(b"---\n!!python/object/apply:os.system [touch gone]\n---\n\xff")
+    assert torch.equal(load_location_encoder(folder)(lonlat), encoder(lonlat))
+    (folder / "README.md").unlink()
+    assert torch.equal(load_location_encoder(folder)(lonlat), encoder(lonlat))
