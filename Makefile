@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help train train-cached benchmark test test-slow test-gpu test-faults check format data sweep clean clean-runs
+.PHONY: help train train-cached benchmark test test-slow test-gpu test-faults check format docs data sweep clean clean-runs
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z_-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ check: $(READY)  ## format, lint, types, floors
 format: $(READY)  ## let ruff format and mend
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
+
+docs: $(READY)  ## the docs as a site, in site/
+	$(BIN)/python -m mkdocs build --strict $(ARGS)
 
 data: $(READY)  ## fetch S2-100K (about 100 GB) into data/s2_100k
 	$(BIN)/python scripts/fetch_s2_100k.py $(ARGS)

@@ -57,6 +57,33 @@ def test_the_card_tells_how_to_use_it(folder: Path) -> None:
     ):
         assert part in card
     assert "{{" not in card
+    assert "{%" not in card
+
+
+def test_the_card_says_what_is_told_and_what_is_not(encoder: LocationEncoder, tmp_path: Path) -> None:
+    encoder.save_pretrained(tmp_path / "bare")
+    bare = (tmp_path / "bare" / "README.md").read_text()
+    assert bare.count("Not told.") == 3
+    assert "13,343 km long" in bare  # the equator in three parts: L = 4 has degrees up to 3
+    told = {"training_data": "Landsat, 2020.", "scores": "| R2 |", "licence": "CC0", "limits": "- Not for the sea."}
+    encoder.save_pretrained(tmp_path / "told", model_card_kwargs=told)
+    card = (tmp_path / "told" / "README.md").read_text()
+    assert "Not told." not in card
+    assert [text for text in told.values() if text not in card] == []
+
+
+def test_the_code_of_the_card_runs(encoder: LocationEncoder, tmp_path: Path) -> None:
+    encoder.save_pretrained(tmp_path, model_card_kwargs={"repo_id": str(tmp_path)})
+    code = (tmp_path / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    space: dict[str, Tensor] = {}
+    exec(code, space)
+    assert space["embeddings"].shape == (2, 5)
+
+
+def test_a_card_that_a_person_wrote_stays(encoder: LocationEncoder, folder: Path) -> None:
+    (folder / "README.md").write_text("my words")
+    encoder.save_pretrained(folder)
+    assert (folder / "README.md").read_text() == "my words"
 
 
 def test_an_encoder_with_a_shared_layer_comes_back(tmp_path: Path, lonlat: Tensor) -> None:
@@ -115,3 +142,10 @@ def test_weights_of_another_network_are_named(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=r"network\.hidden\.1\.weight is missing"):
         load_location_encoder(folder)
+
+
+def test_a_folder_needs_no_card(folder: Path, encoder: LocationEncoder, lonlat: Tensor) -> None:
+    (folder / "README.md").write_bytes(b"---\n!!python/object/apply:os.system [touch gone]\n---\n\xff")
+    assert torch.equal(load_location_encoder(folder)(lonlat), encoder(lonlat))
+    (folder / "README.md").unlink()
+    assert torch.equal(load_location_encoder(folder)(lonlat), encoder(lonlat))

@@ -131,6 +131,19 @@ def test_an_encoder_is_pushed_and_loaded_by_name(files: Files, hub: ThreadingHTT
     assert sorted(files) == ["me/mine/README.md", "me/mine/config.json", "me/mine/model.safetensors"]
 
 
+def test_a_card_on_the_hub_is_not_written_over(files: Files, hub: ThreadingHTTPServer, tmp_path: Path) -> None:
+    LocationEncoder(Cartesian3D(), Linear, 4).save_pretrained(tmp_path / "mine")
+    load = f"from satclip import load_location_encoder\nmine = load_location_encoder({str(tmp_path / 'mine')!r})\n"
+    endpoint = f"http://127.0.0.1:{hub.server_port}"
+    run(load + "mine.push_to_hub('me/mine')", endpoint, tmp_path / "cache")
+    assert b'load_location_encoder("me/mine")' in files["me/mine/README.md"]
+    files["me/mine/README.md"] = b"words of a person"
+    run(load + "mine.push_to_hub('me/mine', ignore_patterns='*.txt')", endpoint, tmp_path / "cache")
+    assert files["me/mine/README.md"] == b"words of a person"
+    run(load + "mine.push_to_hub('me/mine', model_card_kwargs={'licence': 'CC0'})", endpoint, tmp_path / "cache")
+    assert b"CC0" in files["me/mine/README.md"]
+
+
 def test_there_are_six_released_models() -> None:
     assert sorted(RELEASED) == [
         f"microsoft/SatCLIP-{tower}-L{degrees}" for tower in ("ResNet18", "ResNet50", "ViT16") for degrees in (10, 40)

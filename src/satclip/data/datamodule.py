@@ -50,7 +50,10 @@ class S2DataModule(PlacedDataModule):
         source: a reader of one's own, see `satclip.data.sources.protocol`; index.csv is still looked for in `root`.
         cache_gib: how much of remote shards is kept in `root/cache`; 0: none, see `satclip.data.batches.streamed`.
         batching: "random"; "regional", batches of neighbours, the hardest negatives; "mixed", half and half.
-        flips, rotate, blur_sigma, jitter_degrees: see `Augmentation`.
+        flips: see `Augmentation`.
+        rotate: see `Augmentation`.
+        blur_sigma: see `Augmentation`.
+        jitter_degrees: see `Augmentation`.
         image_statistics: each batch has `image_statistics` of the whole patches, see `PatchStatistics`; empty for none.
     """
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from huggingface_hub import ModelCard, PyTorchModelHubMixin, hf_hub_download
+from huggingface_hub import HfApi, ModelCard, PyTorchModelHubMixin, hf_hub_download
 from safetensors import SafetensorError
 from safetensors.torch import load, load_file
 from torch import Tensor, nn
@@ -17,36 +17,11 @@ from satclip.weights import check_fit, check_sizes, printable, real_weights, wid
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 WIDENED = "computes_in"  # in config.json: what weights that are stored as float16 are turned into
+MODEL_CARD = "README.md"
+EQUATOR_KM = 40_030  # of a sphere of 6,371 km
 _LARGEST_CONFIG = 2**20  # bytes
 
-CARD = """---
-{{ card_data }}
----
-
-# {{ model_name | default("A location encoder", true) }}
-
-It turns a place on Earth into {{ config["embedding_dim"] }} numbers that say what satellites see there:
-climate, terrain, vegetation, cities. Its encoding is `{{ config["encoding"]["name"] }}`, its network
-`{{ config["network"]["name"] }}`, with {{ "{:,}".format(parameters) }} weights in {{ dtype }}.
-
-```python
-import torch
-from satclip import load_location_encoder
-
-encoder = load_location_encoder("{{ repo_id | default("owner/name, or the folder of this file", true) }}")
-lonlat = torch.tensor([[13.40, 52.52], [-58.38, -34.60]], dtype=torch.float64)  # longitude first, in degrees
-with torch.no_grad():
-    embeddings = encoder(lonlat)  # [2, {{ config["embedding_dim"] }}], not normalised
-```
-
-The whole configuration, as in `config.json`:
-
-```json
-{{ config_json }}
-```
-
-The method is that of SatCLIP (Klemmer et al. 2023, https://arxiv.org/abs/2311.17179).
-"""
+CARD = Path(__file__).with_name("model_card.md")
 
 
 class PretrainedMixin(
@@ -55,7 +30,7 @@ class PretrainedMixin(
     library_name="satclip",
     tags=["geospatial", "location-encoder", "earth-observation"],
     paper_url="https://arxiv.org/abs/2311.17179",
-    model_card_template=CARD,
+    model_card_template=CARD.read_text(encoding="utf-8"),
 ):
     """`save_pretrained`, `from_pretrained` and `push_to_hub` for a module that can describe itself."""
 
@@ -167,16 +142,48 @@ class PretrainedMixin(
             folder = Path(fetch(WEIGHTS)).parent
         return cls.from_folder(folder)
 
+    def push_to_hub(self, repo_id: str, *, model_card_kwargs: dict[str, Any] | None = None, **options: Any) -> str:
+        """Upload weights, configuration and a model card to the Hugging Face hub; returns the address of the commit.
+
+        A card that is there already stays, since a person may have written it; `model_card_kwargs` writes it anew.
+
+        Args:
+            repo_id: owner/name; made where it is not there.
+            model_card_kwargs: as for `generate_model_card`, which takes `repo_id` and `model_name` from the name.
+            options: of huggingface_hub: token, private, branch, create_pr, commit_message, ...
+
+        Raises:
+            OSError: of huggingface_hub, where the hub cannot be reached or refuses.
+        """
+        told = {"repo_id": repo_id, "model_name": repo_id.rpartition("/")[2], **(model_card_kwargs or {})}
+        if not model_card_kwargs and self._has_card(repo_id, options.get("branch"), options.get("token")):
+            ignored = options.get("ignore_patterns") or []
+            options["ignore_patterns"] = [*([ignored] if isinstance(ignored, str) else ignored), MODEL_CARD]
+        address: str = super().push_to_hub(repo_id, model_card_kwargs=told, **options)
+        return address
+
+    @staticmethod
+    def _has_card(repo_id: str, branch: str | None, token: str | None) -> bool:
+        return HfApi(token=token).file_exists(repo_id, MODEL_CARD, revision=branch)
+
     def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
-        """The card: what it is, how to use it, its configuration. `model_name` and `repo_id` may be given."""
+        """The card, from model_card.md beside this file: what it is, how to use it, its limits, its configuration.
+
+        Args:
+            args: none.
+            kwargs: `model_name`, `repo_id`, and as Markdown `training_data`, `scores` (the table.md of
+                `satclip evaluate`), `limits` and `licence`. What is not told, the card says is not told.
+        """
         config = self.config()
         weights = list(self.parameters())
+        degrees = config["encoding"].get("legendre_polys", 0)
         return super().generate_model_card(
             *args,
             config=config,
             config_json=json.dumps(config, indent=2),
             parameters=sum(weight.numel() for weight in weights),
             dtype=str(weights[0].dtype).removeprefix("torch."),
+            shortest_wave_km=round(EQUATOR_KM / (degrees - 1)) if degrees > 1 else 0,
             **kwargs,
         )
 

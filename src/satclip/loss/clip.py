@@ -39,7 +39,10 @@ class ClipLoss(nn.Module):
 
     Args:
         chunk: rows of the similarity matrix worked on at once.
-        exclude_within_km, exclude_alike, alike_by, debias: see `Negatives`.
+        exclude_within_km: see `Negatives`.
+        exclude_alike: see `Negatives`.
+        alike_by: see `Negatives`.
+        debias: see `Negatives`.
     """
 
     def __init__(

@@ -43,7 +43,10 @@ class SoftClipLoss(nn.Module):
         likeness_temperature: T, for embedding and features.
         likeness_km: standard deviation of the kernel on the sphere, T = (likeness_km / Earth's radius)^2.
         chunk: rows of the matrices worked on at once.
-        exclude_within_km, exclude_alike, alike_by, debias: of the denominators, see `Negatives`; the targets stay.
+        exclude_within_km: of the denominators, as the next three; see `Negatives`. The targets stay.
+        exclude_alike: see `Negatives`.
+        alike_by: see `Negatives`.
+        debias: see `Negatives`.
 
     Raises:
         ValueError: an argument is out of its bounds.

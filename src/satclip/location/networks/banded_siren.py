@@ -65,7 +65,10 @@ class BandedSiren(Siren):
             left out, so that L may be varied alone.
         factors: one for each band, one more than `degrees`.
         first_omega: what they multiply.
-        hidden_dim, hidden_layers, hidden_omega, dropout: as of `Siren`.
+        hidden_dim: as of `Siren`.
+        hidden_layers: as of `Siren`.
+        hidden_omega: as of `Siren`.
+        dropout: as of `Siren`.
 
     Raises:
         ValueError: the features are not L * L, the bands do not rise, there is not one factor for each, or fewer units
