@@ -24,6 +24,7 @@ ONLY = {
     "torchgeo": {"vision", "downstream.rivals"},
     "webdataset": {"data.sources"},
     "rasterio": {"data", "cli"},
+    "pystac_client": {"data.prepare.sampling"},
     "optuna": {"runs.sweeping"},
     "wandb": {"training.loggers", "downstream"},
 }

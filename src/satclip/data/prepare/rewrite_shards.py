@@ -93,7 +93,7 @@ def rewrite(
     clear_leftovers(part)
     names = [source.names[row] for row in rows.tolist()]
     files = hashlib.sha256("\n".join((*names, source.state())).encode()).hexdigest()
-    _begin(part, {**asdict(how), "patches": files})
+    begin(part, {**asdict(how), "patches": files})
     shards: list[dict[str, Any]] = []
     left_out: list[BadPatch] = []
     with Progress(transient=True) as progress, ThreadPoolExecutor(threads) as pool:
@@ -174,7 +174,7 @@ def _contents(data: bytes, bands: int | None) -> tuple[Array, dict[str, Any]]:
         return read_pixels(source, count, range(count)), dict(source.profile)
 
 
-def _begin(part: Path, plan: dict[str, Any]) -> None:
+def begin(part: Path, plan: dict[str, Any]) -> None:
     """Note what is being written, or make sure that it is what was begun.
 
     Raises:
