@@ -218,7 +218,7 @@ def contributing(rooms: list[Room]) -> str:
         floor = f"{room.floor:>2}" if room.floor != before else "  "
         lines.append(f"{floor}  {room.name:<{width}}{room.about}")
         before = room.floor
-    return "\n".join([BEGIN, "```", *lines, "```", END])
+    return "\n".join([BEGIN, "```text", *lines, "```", END])
 
 
 def main() -> None:
