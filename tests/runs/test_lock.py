@@ -181,3 +181,30 @@ def test_without_hard_links_a_folder_is_locked_all_the_same_with_one_warning(
     for name in ("a", "b"):
         lock.release(tmp_path / name)
         assert not list((tmp_path / name).iterdir())
+
+
+def test_a_claim_that_comes_after_a_stale_one_without_a_token_is_let_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / lock.NAME
+    claim_of(tmp_path, born="long ago")
+    stale, read = target.read_text(), lock._read
+
+    def another_is_quicker(path: Path) -> lock.Claim:
+        found = read(path)
+        if path == target and quick and target.exists() and target.read_text() == stale:
+            target.unlink()  # by the one whose right it was; between this process's look and its deed
+            quick.clear()
+            monkeypatch.setattr(lock, "_read", gone_then_new)
+        return found
+
+    def gone_then_new(path: Path) -> lock.Claim:
+        monkeypatch.setattr(lock, "_read", read)
+        claim_of(tmp_path, born=lock._born(os.getpid()))  # there just after this process has seen nothing
+        return lock.GONE
+
+    quick = [True]
+    monkeypatch.setattr(lock, "_read", another_is_quicker)
+    with pytest.raises(BlockingIOError):
+        lock.claim(tmp_path)
+    assert target.exists()

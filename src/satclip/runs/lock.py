@@ -86,7 +86,8 @@ def _seize(target: Path) -> Claim | None:
             return owner
         right = target.with_name(f"{NAME}.{owner.get('token', 'half')}.stale")
         if _seize(right) is None:
-            if _read(target).get("token") == owner.get("token"):
+            found = _read(target)
+            if found is not GONE and found == owner:  # a claim without a token is not one that is gone
                 target.unlink(missing_ok=True)
             right.unlink(missing_ok=True)
         else:
