@@ -69,9 +69,10 @@ def test_a_patch_is_the_ground_about_its_place_to_the_pixel_in_its_own_zone(made
         assert abs(place.c + 320 - x) <= 5
         assert abs(place.f - 320 - y) <= 5
         columns, rows = place.c + 10 * np.arange(64) + 5, place.f - 10 * np.arange(64) - 5
+        left, top = (720_000, 5_320_000) if crs.to_epsg() == 32632 else (282_000, 5_320_000)
+        assert ((place.c - left) % 10, (place.f - top) % 10) == (0, 0)  # on the pixels of the scene
         for band, (name, metres) in enumerate({"red": 10, "nir": 20, "coastal": 60}.items()):
             # the pixel of the coarse band in which the middle of the fine one lies; corners of scenes are whole in 60 m
-            left, top = (720_000, 5_320_000) if crs.to_epsg() == 32632 else (282_000, 5_320_000)
             east = left + ((columns - left) // metres + 0.5) * metres
             north = top - ((top - rows) // metres + 0.5) * metres
             np.testing.assert_array_equal(pixels[band], earth.truth(*np.meshgrid(east, north), name))
