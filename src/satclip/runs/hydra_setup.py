@@ -33,7 +33,15 @@ def register() -> None:
     OmegaConf.register_new_resolver("at_most", min, replace=True)
     OmegaConf.register_new_resolver("beside_skip", _beside_skip, replace=True)
     OmegaConf.register_new_resolver("of_store", _of_store, replace=True)
+    OmegaConf.register_new_resolver("one_gpu_if_here", _one_gpu_if_here, replace=True)
     OmegaConf.register_new_resolver("started", launch_environment.started, replace=True, use_cache=True)
+
+
+def _one_gpu_if_here() -> int:
+    """What a job of a sweep takes by default: a GPU where this machine has any."""
+    import torch
+
+    return min(1, torch.cuda.device_count())
 
 
 def arguments(given: Sequence[str]) -> list[str]:
