@@ -16,28 +16,40 @@ EXAMPLES, FOUND = 6, 5
 TRUE, GUESS = "#d1495b", "#00798c"
 
 
+def spread(count: int) -> Tensor:
+    """The rows to show: six of `count`, evenly spread."""
+    return torch.arange(min(EXAMPLES, count)) * count // min(EXAMPLES, count)
+
+
 def search_examples(
-    images: Tensor, lonlat: Tensor, pictures: Tensor, locations: Tensor, path: Path, *, rgb: Sequence[int] = (0, 1, 2)
+    images: Tensor,
+    shown: Tensor,
+    lonlat: Tensor,
+    pictures: Tensor,
+    locations: Tensor,
+    path: Path,
+    *,
+    rgb: Sequence[int] = (0, 1, 2),
 ) -> Path:
-    """Six validation patches, each beside the five places among all of them that answer it best. Returns `path`.
+    """Validation patches, each beside the five places among all of them that answer it best. Returns `path`.
 
     Args:
-        images: patches [N, C, H, W]; six of them, spread evenly over the rows, are shown.
-        lonlat: their places, degrees [N, 2]; the candidates.
-        pictures: image embeddings of those [N, D].
-        locations: location embeddings of all [N, D].
+        images: the patches to show [K, C, H, W].
+        shown: their rows among the places, [K].
+        lonlat: all places, degrees [N, 2]; the candidates.
+        pictures: image embeddings of the patches [K, D].
+        locations: location embeddings of all places [N, D].
         path: where the picture goes.
         rgb: channels that are red, green and blue.
     """
     count = len(lonlat)
-    shown = torch.arange(min(EXAMPLES, count)) * count // min(EXAMPLES, count)
     found, rank = searched(pictures, locations, shown)
     figure = Figure((10, 2.1 * len(shown)), dpi=110, layout="constrained")
     grid = GridSpec(len(shown), 2, figure=figure, width_ratios=(1, 3))
     for line, (row, places) in enumerate(zip(shown.tolist(), found, strict=True)):
         patch, world = figure.add_subplot(grid[line, 0]), figure.add_subplot(grid[line, 1])
         channels = list(rgb) if max(rgb) < images.shape[1] else [0]
-        patch.imshow(_stretched(images[row][channels]).numpy())
+        patch.imshow(_stretched(images[line][channels]).numpy())
         patch.set_axis_off()
         frame(world)
         true, guesses = map_positions(lonlat[row : row + 1].numpy()), map_positions(lonlat[places].numpy())
@@ -54,8 +66,8 @@ def search_examples(
 
 
 def searched(pictures: Tensor, locations: Tensor, shown: Tensor) -> tuple[Tensor, Tensor]:
-    """The places that answer the pictures of rows `shown` [K] best, [K, 5], and the rank of each one's own, [K]."""
-    alike = F.normalize(pictures[shown].float(), dim=-1) @ F.normalize(locations.float(), dim=-1).T
+    """The places that answer pictures [K, D] of rows `shown` [K] best, [K, 5], and the rank of each one's own, [K]."""
+    alike = F.normalize(pictures.float(), dim=-1) @ F.normalize(locations.float(), dim=-1).T
     rank = (alike > alike.gather(1, shown[:, None])).sum(1) + 1
     return alike.topk(min(FOUND, len(locations))).indices, rank
 

@@ -117,9 +117,10 @@ class FinalReport:
             recipe: of the training, as its checkpoint has it.
             beside: other weights of the same training, to be compared, by their name.
         """
+        batch = data.validation_sample(self.retrieval_places)
         found = self.measured(
             model,
-            data.validation_sample(self.retrieval_places),
+            batch,
             folder,
             described=described,
             recipe=recipe,
@@ -127,24 +128,24 @@ class FinalReport:
             held_out=data.collection.division.in_words(),
             region=self._region(data),
         )
-        examples = self._examples(model, data, folder)
+        examples = self._examples(model, batch, folder, data.rgb)
         if examples is not None:
             found = replace(found, pictures={**found.pictures, EXAMPLES: examples})
         self._tell(found, folder, loggers)
         return found
 
-    def _examples(self, model: TwoTowers, data: PlacedDataModule, folder: Path) -> Path | None:
+    def _examples(self, model: TwoTowers, batch: Mapping[str, Tensor], folder: Path, rgb: Sequence[int]) -> Path | None:
         """Some patches and where they were looked for; None where there are no images to show."""
-        batch = data.validation_sample(self.retrieval_places)
         if "image" not in batch:
             return None
-        from satclip.plots.search_examples import search_examples
+        from satclip.plots.search_examples import search_examples, spread
 
-        places = batch["lonlat"][: self.retrieval_places].cpu()
-        pictures = embedded_images(model, batch, len(places))
-        locations = embed(model.location_encoder, places).float().cpu()
-        path = folder / f"{EXAMPLES}.png"
-        return search_examples(batch["image"][: len(places)].cpu(), places, pictures, locations, path, rgb=data.rgb)
+        lonlat = batch["lonlat"][: self.retrieval_places].cpu()
+        rows = spread(len(lonlat))
+        images = batch["image"][rows.to(batch["image"].device)]
+        pictures = embedded_images(model, {"image": images}, len(rows))
+        locations = embed(model.location_encoder, lonlat).float().cpu()
+        return search_examples(images.cpu(), rows, lonlat, pictures, locations, folder / f"{EXAMPLES}.png", rgb=rgb)
 
     def measured(
         self,
