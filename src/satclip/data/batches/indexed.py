@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Sampler
 from satclip.data.batches.bad_patches import in_words
 from satclip.data.batches.batch import RawBatch
 from satclip.data.batches.loader import Loader, Plan
-from satclip.data.batches.order import TrainBatches, ValidationBatches, sizes_of
+from satclip.data.batches.order import train_batches, validation_batches
 from satclip.data.batches.patches import MemoryPatches, Patches, PatchFormat, decode_all, form_of
 from satclip.data.batches.regional import ALL_AT_ONCE
 from satclip.data.geotiff.bands import Bands
@@ -66,33 +66,12 @@ class IndexedPatches:
         """
         if plan.regional and isinstance(self.source, CachedShards) and self.memory is None:
             raise ValueError(ALL_AT_ONCE)
-        sizes = sizes_of(self.train_rows, self.source.shard_sizes)
-        batches = TrainBatches(
-            self.train_rows,
-            sizes,
-            batch_size=plan.batch_size,
-            seed=plan.seed,
-            window=plan.window,
-            rank=plan.rank,
-            world_size=plan.world_size,
-            start=plan.start,
-            lonlat=self.lonlat[self.train_rows],
-            regional=plan.regional,
-        )
-        dropped = len(self.train_rows) % plan.batch_size
-        log.info(
-            "an epoch is %d batches of %d samples over all processes; %d samples dropped, different ones each epoch",
-            len(batches),
-            plan.batch_size,
-            dropped,
-        )
+        batches = train_batches(self.train_rows, self.source.shard_sizes, self.lonlat, plan)
         return self._loader(self.dataset(training=True), batches, plan)
 
     def val_loader(self, plan: Plan) -> Loader:
         """Every validation sample once over all processes, in a fixed order."""
-        batches = ValidationBatches(
-            self.val_rows, batch_size=plan.batch_size, rank=plan.rank, world_size=plan.world_size
-        )
+        batches = validation_batches(self.val_rows, plan)
         return self._loader(self.dataset(training=False), batches, plan)
 
     def sample(self, count: int, seed: int) -> RawBatch:

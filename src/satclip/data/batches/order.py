@@ -5,6 +5,7 @@ part of each, so the parts put together in rank order are the global batch, samp
 same number of batches, and nothing is ever decoded in order to be skipped.
 """
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 
@@ -12,8 +13,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from satclip.data.batches.loader import Plan
 from satclip.data.batches.regional import regional_order
 from satclip.hashing import shuffled
+
+log = logging.getLogger(__name__)
 
 SHARDS, SAMPLES = 1, 2  # keys that keep the two shuffles apart
 
@@ -144,3 +148,38 @@ def sizes_of(rows: Tensor, shard_sizes: Sequence[int]) -> list[int]:
     bounds = torch.tensor([0, *shard_sizes]).cumsum(0)
     counts: list[int] = torch.searchsorted(rows, bounds).diff().tolist()
     return counts
+
+
+def train_batches(rows: Tensor, shard_sizes: Sequence[int], lonlat: Tensor, plan: Plan) -> TrainBatches:
+    """Shuffled batches of training rows from `plan.start` on, and a line in the log about an epoch of them.
+
+    Args:
+        rows: that train, ascending.
+        shard_sizes: rows of each shard, of all patches.
+        lonlat: places of all patches, degrees [N, 2].
+        plan: sizes, seed and start.
+    """
+    batches = TrainBatches(
+        rows,
+        sizes_of(rows, shard_sizes),
+        batch_size=plan.batch_size,
+        seed=plan.seed,
+        window=plan.window,
+        rank=plan.rank,
+        world_size=plan.world_size,
+        start=plan.start,
+        lonlat=lonlat[rows],
+        regional=plan.regional,
+    )
+    log.info(
+        "an epoch is %d batches of %d samples over all processes; %d samples dropped, different ones each epoch",
+        len(batches),
+        plan.batch_size,
+        len(rows) % plan.batch_size,
+    )
+    return batches
+
+
+def validation_batches(rows: Tensor, plan: Plan) -> ValidationBatches:
+    """Every validation row once over all processes, in a fixed order."""
+    return ValidationBatches(rows, batch_size=plan.batch_size, rank=plan.rank, world_size=plan.world_size)

@@ -1,6 +1,5 @@
 """Vectors by place, divided into training and validation, in batches that are row numbers and nothing else."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -11,13 +10,11 @@ from torch.utils.data import Dataset
 
 from satclip.data.batches.batch import RawBatch
 from satclip.data.batches.loader import Loader, Plan
-from satclip.data.batches.order import TrainBatches, ValidationBatches, sizes_of
+from satclip.data.batches.order import TrainBatches, ValidationBatches, train_batches, validation_batches
 from satclip.data.features.protocol import PlacedVectors
 from satclip.data.split.division import Division, divide
 from satclip.data.split.rule import Split
 from satclip.hashing import shuffled
-
-log = logging.getLogger(__name__)
 
 
 class Numbers(Dataset[RawBatch]):
@@ -68,28 +65,12 @@ class FeatureRows:
 
     def train_loader(self, plan: Plan) -> Loader:
         """Shuffled batches from `plan.start` on, in the order in which the patches themselves would come."""
-        batches = TrainBatches(
-            self.train_rows,
-            sizes_of(self.train_rows, self.vectors.shard_sizes),
-            batch_size=plan.batch_size,
-            seed=plan.seed,
-            window=plan.window,
-            rank=plan.rank,
-            world_size=plan.world_size,
-            start=plan.start,
-            lonlat=self.lonlat[self.train_rows],
-            regional=plan.regional,
-        )
-        log.info(
-            "an epoch is %d batches of %d samples over all processes; %d samples dropped, different ones each epoch",
-            *(len(batches), plan.batch_size, len(self.train_rows) % plan.batch_size),
-        )
+        batches = train_batches(self.train_rows, self.vectors.shard_sizes, self.lonlat, plan)
         return NumberLoader(Numbers(self.lonlat), batches)
 
     def val_loader(self, plan: Plan) -> Loader:
         """Every validation sample once over all processes, in a fixed order."""
-        options = {"batch_size": plan.batch_size, "rank": plan.rank, "world_size": plan.world_size}
-        return NumberLoader(Numbers(self.lonlat), ValidationBatches(self.val_rows, **options))
+        return NumberLoader(Numbers(self.lonlat), validation_batches(self.val_rows, plan))
 
     def sample(self, count: int, seed: int) -> RawBatch:
         """At most `count` validation samples drawn by `seed`."""
