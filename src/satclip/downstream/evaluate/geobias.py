@@ -35,8 +35,9 @@ class Neighbourhood:
             raise ValueError(f"Moran's I with {NEIGHBOURS} neighbours needs {FEWEST} places, got {len(lonlat)}")
         self.count, self.rows = len(lonlat), _others(lonlat)
         self.expected = -1 / (self.count - 1)
-        pairs = set(zip(np.repeat(np.arange(self.count), NEIGHBOURS).tolist(), self.rows.ravel().tolist(), strict=True))
-        self._s1 = 0.5 * sum(4.0 if (b, a) in pairs else 2.0 for a, b in pairs)
+        own, other = np.repeat(np.arange(self.count), NEIGHBOURS), self.rows.ravel()
+        mutual = np.isin(other * self.count + own, own * self.count + other).sum()
+        self._s1 = float(len(own) + mutual)  # half the sum of (w_ab + w_ba) squared
         into = np.bincount(self.rows.ravel(), minlength=self.count)
         self._s2 = float(((into + NEIGHBOURS) ** 2).sum())
 

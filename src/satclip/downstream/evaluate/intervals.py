@@ -7,6 +7,7 @@ What the intervals say is how far the score would move with another part of the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -73,9 +74,7 @@ def _interval(sides: Sequence[tuple[Sequence[Record], float]], floor: float | No
         raise ValueError(f"an interval is of one task, hold-out and label count, got {len(kinds)}: {sorted(kinds)[:3]}")
     draws = sorted({record.draw for record in everything})
     cells = np.unique(np.concatenate([record.by_cell.groups for record in everything]))
-    generator = keyed(*next(iter(kinds)), count)
-    cell_weights = _resampled(len(cells), count, generator)
-    draw_weights = _resampled(len(draws), count, generator)
+    cell_weights, draw_weights = _weights(*next(iter(kinds)), len(cells), len(draws), count)
     value, boots, seeds = 0.0, np.zeros(count), 1
     for records, sign in sides:
         names = sorted({record.encoder for record in records})
@@ -83,17 +82,24 @@ def _interval(sides: Sequence[tuple[Sequence[Record], float]], floor: float | No
         seed_weights = _resampled(len(names), count, keyed("seeds", len(names), count))
         plain = np.full((len(draws), len(names)), np.nan)
         moved = np.full((count, len(draws), len(names)), np.nan)
-        for record in records:
+        resampled = cell_weights @ np.column_stack([record.by_cell.among(cells) for record in records])
+        for record, total in zip(records, np.split(resampled, len(records), axis=1), strict=True):
             at = draws.index(record.draw), names.index(record.encoder)
             if not np.isnan(plain[at]):
                 raise ValueError(f"{record.encoder} has two records of draw {record.draw}; give one probe at a time")
-            where = np.searchsorted(cells, record.by_cell.groups)
             plain[at] = record.by_cell.score(floor=floor)[0]
-            moved[:, at[0], at[1]] = record.by_cell.score(cell_weights[:, where], floor=floor)
+            moved[:, at[0], at[1]] = record.by_cell.score_of(total, floor=floor)
         value += sign * float(np.nanmean(plain)) if not np.isnan(plain).all() else np.nan
         boots += sign * _weighted_mean(moved, draw_weights[:, :, None] * seed_weights[:, None, :])
     low, high = np.nanquantile(boots, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2]) if len(cells) > 1 else (np.nan, np.nan)
     return Interval(value, float(low), float(high), len(draws), seeds)
+
+
+@lru_cache(maxsize=8)  # families of one column are compared one after the other: the same samples for each
+def _weights(task: str, holdout: str, asked: str, cells: int, draws: int, count: int) -> tuple[Array, Array]:
+    """How often each cell and each draw is in each sample: [B, cells], [B, draws]."""
+    generator = keyed(task, holdout, asked, count)
+    return _resampled(cells, count, generator), _resampled(draws, count, generator)
 
 
 def _weighted_mean(values: Array, weights: Array) -> Array:
@@ -108,5 +114,6 @@ def _weighted_mean(values: Array, weights: Array) -> Array:
 
 def _resampled(size: int, count: int, generator: np.random.Generator) -> Array:
     """How often each of `size` things is drawn in `count` samples with replacement, [count, size]."""
-    times: Array = generator.multinomial(size, np.full(size, 1 / size), size=count).astype(np.float64)
+    drawn = generator.integers(size, size=(count, size)) + size * np.arange(count)[:, None]
+    times: Array = np.bincount(drawn.ravel(), minlength=count * size).reshape(count, size).astype(np.float64)
     return times

@@ -39,7 +39,10 @@ class Sums:
 
     def score(self, weights: Array | None = None, *, floor: float | None = None) -> Array:
         """R2 or accuracy under weights of the groups [B, G] (once each where none are given): [B], NaN without data."""
-        total = (np.ones((1, len(self.groups))) if weights is None else weights) @ self.sums
+        return self.score_of((np.ones((1, len(self.groups))) if weights is None else weights) @ self.sums, floor=floor)
+
+    def score_of(self, total: Array, *, floor: float | None = None) -> Array:
+        """R2 or accuracy of sums over groups [B, 4]: [B], NaN without data."""
         first, count, linear, square = total.T
         with np.errstate(divide="ignore", invalid="ignore"):
             if not self.regression:
@@ -47,6 +50,12 @@ class Sums:
             spread = square - linear**2 / count
             found = np.where(spread > 1e-12 * np.maximum(square, 1e-300), 1 - first / spread, np.nan)
         return found if floor is None else np.maximum(found, floor)
+
+    def among(self, groups: NDArray[np.int64]) -> Array:
+        """The sums at their place among all `groups` [A] (sorted, each of these is one of them), 0 elsewhere: [A, 4]."""
+        full = np.zeros((len(groups), self.sums.shape[1]))
+        full[np.searchsorted(groups, self.groups)] = self.sums
+        return full
 
 
 def r_squared(predicted: Array, truth: Array, *, floor: float | None = None) -> float:
