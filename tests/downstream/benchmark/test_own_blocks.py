@@ -50,7 +50,7 @@ def blocks(labels: tuple[Labels, Labels]) -> Benchmark:
         ceilings={"mine": "the image"},
         held_out={"mine": RULE},
     )
-    settings = Settings(("cells:20", "fixed"), (100,), draws=2, workers=1)
+    settings = Settings(("cells:20", "fixed"), (100,), draws=5, workers=1)
     return benchmark(rows, Chosen(labels), settings)
 
 
