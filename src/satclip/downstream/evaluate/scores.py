@@ -52,7 +52,7 @@ class Sums:
         return found if floor is None else np.maximum(found, floor)
 
     def among(self, groups: NDArray[np.int64]) -> Array:
-        """The sums at their place among all `groups` [A] (sorted, each of these is one of them), 0 elsewhere: [A, 4]."""
+        """The sums at their place among all `groups` [A], which are sorted and hold each of these: [A, 4], else 0."""
         full = np.zeros((len(groups), self.sums.shape[1]))
         full[np.searchsorted(groups, self.groups)] = self.sums
         return full
