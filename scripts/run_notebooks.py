@@ -28,6 +28,7 @@ NOTEBOOKS = ROOT / "notebooks"
 TASKS = ROOT / "data" / "tasks"
 SECONDS = 600  # that a cell may take, on a machine with much else to do
 COLOURS = 256
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # of a progress bar
 BADGE = re.compile(r"colab\.research\.google\.com/github/[^/]+/[^/]+/blob/main/notebooks/[^)]+")
 
 
@@ -75,7 +76,8 @@ def executed(notebook: NotebookNode) -> None:
         client.execute(env=kernel)
         for output in outputs(notebook):
             if output.output_type == "stream":  # the folder is gone when a reader sees it
-                output.text = output.text.replace(f"{os.path.realpath(folder)}/", "").replace(f"{folder}/", "")
+                text = output.text.replace(f"{os.path.realpath(folder)}/", "").replace(f"{folder}/", "")
+                output.text = CONTROL.sub("", text)
 
 
 def tidied(notebook: NotebookNode) -> None:
