@@ -1,8 +1,11 @@
-"""Run the notebooks and keep what they show: `python scripts/run_notebooks.py [--check] [NOTEBOOK ...]`.
+"""Run the notebooks and keep what they show.
+
+    python scripts/run_notebooks.py [--check] [NOTEBOOK ...]
+    python scripts/run_notebooks.py --repository OWNER/NAME     # runs nothing: where the Colab badges lead
 
 Each runs from a fresh kernel in an empty folder of its own, offline, as a reader's would after "Restart and run all".
-Without `--check` the outputs are kept in the file, with pictures of 256 colours, which halves the bytes. A cell that
-fails ends the program with its traceback.
+Without `--check` the outputs are kept in the file, with pictures of 256 colours, which halves the bytes, and one of the
+pictures is written to docs/, where docs/notebooks.md shows it. A cell that fails ends the program with its traceback.
 """
 
 import argparse
@@ -25,6 +28,14 @@ from satclip.files import atomic_file
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"
+DOCS = ROOT / "docs"
+SHOWN = {
+    "A01": 3,
+    "A03": 1,
+    "B01": 2,
+    "B02": 3,
+    "D01": 2,
+}  # which of a notebook's pictures docs/ shows; others the first
 TASKS = ROOT / "data" / "tasks"
 SECONDS = 600  # that a cell may take, on a machine with much else to do
 COLOURS = 256
@@ -37,19 +48,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notebooks", nargs="*", type=Path, help="by default all of notebooks/")
     parser.add_argument("--check", action="store_true", help="only run: leave the files as they are")
-    parser.add_argument("--repository", metavar="OWNER/NAME", help="on GitHub: where the Colab badges lead")
+    parser.add_argument(
+        "--repository", metavar="OWNER/NAME", help="on GitHub: point the Colab badges there, run nothing"
+    )
     options = parser.parse_args()
     for path in options.notebooks or sorted(NOTEBOOKS.glob("*.ipynb")):
         start = time.monotonic()
         notebook = nbformat.read(path, as_version=4)
+        if options.repository:
+            lead_to(notebook, options.repository, path.name)
+            write(notebook, path)
+            continue
         executed(notebook)
         if not options.check:
             tidied(notebook)
-            if options.repository:
-                lead_to(notebook, options.repository, path.name)
-            with atomic_file(path) as part:
-                part.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
+            write(notebook, path)
+            if path.resolve().parent == NOTEBOOKS:
+                show(notebook, path.stem[:3])
         print(f"{path.name}: {time.monotonic() - start:.0f} s", flush=True)
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Keep it, whole or not at all."""
+    with atomic_file(path) as part:
+        part.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
 
 
 def executed(notebook: NotebookNode) -> None:
@@ -88,15 +110,31 @@ def tidied(notebook: NotebookNode) -> None:
     )
     for number, cell in enumerate(notebook.cells, 1):
         cell.id, cell.metadata = f"cell-{number:02d}", NotebookNode()
+    for cell in notebook.cells:
+        if "outputs" in cell:
+            cell.outputs = [output for output in cell.outputs if says_something(output)]
     for output in outputs(notebook):
         data = output.get("data", {})
         if "image/png" in data:
             data["image/png"] = b64encode(smaller(b64decode(data["image/png"]))).decode()
 
 
+def show(notebook: NotebookNode, number: str) -> None:
+    """Write the picture that docs/notebooks.md shows."""
+    pictures = [output.data["image/png"] for output in outputs(notebook) if "image/png" in output.get("data", {})]
+    with atomic_file(DOCS / f"notebook_{number}.png") as part:
+        part.write_bytes(b64decode(pictures[SHOWN.get(number, 1) - 1]))
+
+
 def outputs(notebook: NotebookNode) -> list[NotebookNode]:
     """Those of all cells."""
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+
+def says_something(output: NotebookNode) -> bool:
+    """A progress bar that is over leaves an empty output behind."""
+    drawn = output.output_type != "display_data" or "image/png" in output.data
+    return drawn or bool(output.data.get("text/plain", "").strip())
 
 
 def smaller(png: bytes) -> bytes:
