@@ -90,6 +90,11 @@ def test_it_tells_nothing_of_the_machine_it_ran_on(path: Path) -> None:
     assert not [word for word in (str(Path.home()), "/tmp/", "/work/", "site-packages") if word in text]
 
 
+@each
+def test_it_keeps_no_progress_bar(path: Path) -> None:
+    assert not re.findall("━|it/s|\\[A", "".join(line for output in shown(path) for line in output.get("text", [])))
+
+
 def test_both_lists_name_them_all_and_no_other() -> None:
     names = [path.name for path in NOTEBOOKS]
     assert re.findall(r"\((\w+\.ipynb)\)", (ROOT / "notebooks" / "README.md").read_text(encoding="utf-8")) == names
