@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help train train-cached benchmark test test-slow test-gpu test-faults check format docs data sweep clean clean-runs
+.PHONY: help train train-cached benchmark test test-slow test-gpu test-faults notebooks check format docs data sweep clean clean-runs
 
 help:  ## this list
 	@awk -F':.*## ' '/^[a-z_-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ test-gpu: $(READY)  ## the tests that need an NVIDIA GPU, each of which the othe
 
 test-faults: $(READY)  ## faults injected into real runs, and a table of what each one cost
 	$(BIN)/python -m pytest tests/faults $(ARGS)
+
+notebooks: $(READY)  ## run every notebook and keep what it shows, minutes; ARGS=notebooks/A01_simple_use.ipynb runs one
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/run_notebooks.py $(ARGS)
 
 check: $(READY)  ## format, lint, types, floors
 	$(BIN)/python -m ruff format --check .

@@ -1,4 +1,4 @@
-"""Pages of the site that lie elsewhere: README and its like, and the help of every `satclip` command.
+"""What the site has from elsewhere: README and its like, the notebooks, and the help of every `satclip` command.
 
 MkDocs calls `on_files` and `on_page_markdown` (https://www.mkdocs.org/dev-guide/plugins/#events).
 """
@@ -20,8 +20,10 @@ WIDTH = 88  # columns of the help: what fits beside the menu
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages that do not lie in docs/."""
+    """Add the pages that do not lie in docs/, and the notebooks as files."""
     root = Path(config.config_file_path).parent
+    for path in sorted(root.glob("notebooks/*.ipynb")):
+        files.append(File.generated(config, f"notebooks/{path.name}", abs_src_path=str(path)))
     for source, page in PAGES.items():
         files.append(File.generated(config, page, content=(root / source).read_text()))
     files.append(File.generated(config, "reference/command.md", content="\n".join(_help())))
@@ -32,7 +34,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Links that hold in the checkout, as links that hold in the site."""
     for source, name in PAGES.items():
         markdown = re.sub(rf"\]\((\.\./)?{re.escape(source)}", f"]({name}", markdown)
-    return markdown.replace("](docs/", "](") if page.file.src_uri in PAGES.values() else markdown
+    if page.file.src_uri in PAGES.values():
+        return markdown.replace("](docs/", "](")
+    return markdown.replace("](../notebooks/", "](notebooks/")
 
 
 def _help() -> Iterator[str]:

@@ -14,7 +14,7 @@ from run_folders import run, sweep
 
 from satclip.cli import main
 from satclip.runs import lock, run_folder, units
-from satclip.runs.reports import compare, run_page, sweep_page
+from satclip.runs.reports import charts, compare, run_page, sweep_page
 from satclip.runs.reports.compare import compared
 from satclip.runs.reports.find import records
 from satclip.runs.reports.importance import importance
@@ -53,6 +53,23 @@ def test_only_what_differs_is_told_and_seeds_are_brought_together(swept: Path) -
     assert '- 10: failed, out of &lt;memory> & "more"' in text
     assert "- 11: missing, not begun, or removed" in text
     assert "- 9: finished, NaN: best/val/loss, last/val/loss" in text
+
+
+def test_a_spread_of_hundreds_is_written_out() -> None:
+    assert [compare.spread_shown(each) for each in (0.0123, 99.4, 99.6, 1234.0, math.nan)] == [
+        " ± 0.012", " ± 99", " ± 100", " ± 1,234", "",
+    ]  # fmt: skip
+
+
+def test_learning_curves_have_the_colours_of_their_settings(swept: Path) -> None:
+    figure = charts.learning(compared(records([swept])))
+    assert figure is not None
+    (legend,), lines = figure.legends, figure.axes[0].lines
+    assert {each.get_text() for each in legend.texts} == {
+        f"L={p}, vision={t}" for p in (5, 10, 20) for t in ("tiny", "vit16")
+    }
+    drawn = [line.get_color() for line in lines if len(line.get_xdata())]
+    assert sorted(drawn.count(each.get_color()) for each in legend.legend_handles) == [1, 2, 2, 2, 2, 2]
 
 
 def test_the_csv_has_a_line_a_run_with_every_figure_unrounded(swept: Path) -> None:

@@ -25,10 +25,7 @@ def overview(found: Comparison) -> Figure | None:
     if not names or not best:
         return None
     figure = Figure((2.2 + 2.3 * len(names), 1.1 + 0.28 * len(best)), dpi=150, layout="constrained")
-    labels = [
-        ", ".join(f"{_short(n)}={v}" for n, v in zip(found.varied, each.options, strict=True)) or each.runs[0].name
-        for each in best
-    ]
+    labels = [_label(found, each) for each in best]
     for axes, name in zip(figure.subplots(1, len(names), sharey=True, squeeze=False)[0], names, strict=True):
         spreads = [each.spread(name) for each in best]
         rows = range(len(best))
@@ -95,8 +92,18 @@ def importances(found: Comparison) -> Figure | None:
 
 
 def learning(found: Comparison) -> Figure | None:
-    """The validation loss of the best runs, as far as they have come; None without one."""
-    return curves({run.name: run.curves for each in found.settings for run in each.runs}, ("val/loss",))
+    """The validation loss of the best runs, as far as they have come, in the colours of their settings; or None."""
+    runs = [(_label(found, each), run) for each in found.settings for run in each.runs][:MOST_LINES]
+    figure = curves({run.name: run.curves for _, run in runs}, ("val/loss",))
+    labels = list(dict.fromkeys(label for label, _ in runs))
+    if figure is None or not 1 < len(labels) <= len(COLOURS):
+        return figure
+    for line, (label, _) in zip(figure.axes[0].lines, runs, strict=True):
+        line.set_color(COLOURS[labels.index(label)])
+    firsts = [figure.axes[0].lines[[label for label, _ in runs].index(each)] for each in labels]
+    figure.legend(firsts, [_plain(each[:60]) for each in labels], loc="outside lower center", ncols=3, fontsize=7,
+                  frameon=False)  # fmt: skip
+    return figure
 
 
 def curves(by_run: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], names: Sequence[str]) -> Figure | None:
@@ -148,6 +155,11 @@ def _panels(found: Comparison) -> list[str]:
 def _bars(spreads: Sequence[float]) -> list[float]:
     """Standard deviations; none is drawn where there is one run."""
     return [0.0 if math.isnan(each) else each for each in spreads]
+
+
+def _label(found: Comparison, each: Setting) -> str:
+    """`L=20, lr=0.001`; the name of the run where nothing differs."""
+    return ", ".join(f"{_short(n)}={v}" for n, v in zip(found.varied, each.options, strict=True)) or each.runs[0].name
 
 
 def _short(name: str) -> str:

@@ -100,7 +100,12 @@ def spread_text(setting: Setting, name: str) -> str:
         return NONE
     done = sum(each.state == FINISHED for each in setting.runs)
     of = f" ({count} of {done}, else NaN or missing)" if count < done else ""
-    return shown(mean, name) + ("" if math.isnan(spread) else f" ± {spread:.2g}") + of
+    return shown(mean, name) + spread_shown(spread) + of
+
+
+def spread_shown(spread: float) -> str:
+    """` ± 0.002`, ` ± 614`; nothing where there is one run."""
+    return "" if math.isnan(spread) else f" ± {spread:.2g}" if spread < 99.5 else f" ± {spread:,.0f}"
 
 
 def markdown(found: Comparison) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from satclip.plots.world import save as save_picture
 from satclip.runs.reports import charts, html
-from satclip.runs.reports.compare import SHORT, Comparison, columns, rows
+from satclip.runs.reports.compare import SHORT, Comparison, columns, rows, spread_shown
 from satclip.runs.reports.importance import METHOD
 from satclip.runs.reports.options import SEED
 from satclip.runs.reports.record import Record
@@ -108,7 +108,7 @@ def _body(found: Comparison, title: str) -> Iterator[str]:
     best = found.best()
     if best is not None:
         mean, spread, count = best.spread(score)
-        off = "" if math.isnan(spread) else f" ± {spread:.2g} over {count} seeds"
+        off = "" if math.isnan(spread) else f"{spread_shown(spread)} over {count} seeds"
         yield f"<p>Best setting: {escape(score)} {shown(mean, score)}{off}.</p>{html.command(best.runs[0].command)}"
     yield _controls()
     yield "<div class='wide'><table id='runs'><thead></thead><tbody></tbody></table></div>"
