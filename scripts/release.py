@@ -1,11 +1,13 @@
 """Make the encoder that the package carries: train it, store it in half the bytes, check it, write its card.
 
-    python scripts/release.py                                     # trains and scores: ten minutes on two cores
+    python scripts/release.py                                     # trains and scores: a quarter of an hour on two cores
     python scripts/release.py --run outputs/blue_marble/DATE      # of a run that is there
     python scripts/release.py --check                             # only checks what the package carries
 
-Refused, with nothing changed in the package: embeddings that differ from those of the run by more than 0.0005 of the
-largest number, and scores that differ from the run's by more than 0.01 or do not beat the untrained network anywhere.
+Refused, with nothing changed in the package: a run that is not finished or not of experiment=blue_marble; embeddings
+that differ from those of the run by more than 0.0005 of the largest number; scores that differ from the run's by more
+than 0.01, that do not beat the untrained network anywhere, or that are on average 0.02 below those of the encoder that
+the package carries now.
 """
 
 import argparse
@@ -14,8 +16,10 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import save_file
@@ -23,24 +27,29 @@ from safetensors.torch import save_file
 from satclip.checkpoint import describe, load_location_encoder
 from satclip.checkpoint.sources import PACKAGED
 from satclip.files import atomic_folder
+from satclip.likeness import finest_km, resolution
 from satclip.location.encoder import LocationEncoder
 from satclip.location.hub import CONFIG, WEIGHTS, WIDENED
+from satclip.runs.provenance import starts
+from satclip.runs.reports.read import read
+from satclip.runs.reports.record import FINISHED, Record
 from satclip.sphere import uniform_on_sphere
 
 ROOT = Path(__file__).parents[1]
-NAME = "blue-marble"
+NAME, RECIPE, BEFORE = "blue-marble", "blue_marble", "carried"
 TOLERANCE = 5e-4  # of the largest number; float16 has eleven bits
 SCORES = 0.01
+WORSE = 0.02  # of the mean score: three seeds of the recipe lie within 0.006 of each other (docs/recipes.md)
 PLACES = 100_000
 CARD = ROOT / "scripts" / "release_card.md"
+Scores = dict[str, dict[tuple[str, str, str], Mapping[str, str]]]  # row -> (task, hold-out, labels) -> its line
 
 
 class UnfitError(Exception):
     """The encoder is not to be released."""
 
 
-@dataclass(frozen=True)
-class Parity:
+class Parity(NamedTuple):
     """How far the stored encoder is from the run's: relative to the largest number, and as 1 - cosine."""
 
     largest: float
@@ -51,7 +60,7 @@ def main() -> None:
     """Read the options, train, write and check."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, help="folder of a finished run of experiment=blue_marble")
-    parser.add_argument("--scores", type=Path, help="folder of evaluate.py with the run and the stored encoder in it")
+    parser.add_argument("--scores", type=Path, help="outputs/release_scores of a call before, for the same run")
     parser.add_argument("--check", action="store_true", help="write nothing; --run adds the parity with that run")
     parser.add_argument("--target", type=Path, default=PACKAGED[NAME], help="where to (default: into the package)")
     options = parser.parse_args()
@@ -60,12 +69,16 @@ def main() -> None:
             check(options.target, options.run)
             return
         run = options.run or train()
+        record = finished(run)
         with atomic_folder(options.target) as part:
             store(run, part)
             parity = measure(run, part)
             scores = options.scores or evaluate(run, part)
-            part.joinpath("README.md").write_text(card(run, part, parity, scores))
+            compare(scores, run.name)
+            part.joinpath("README.md").write_text(card(record, part, parity, scores))
         print(f"{options.target}: written")
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"error: {error.cmd[1]} ended with {error.returncode}; what it says above tells why")
     except (UnfitError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
 
@@ -75,10 +88,27 @@ def train() -> Path:
     folder = ROOT / "outputs" / "release"
     if folder.exists():
         raise UnfitError(f"{folder} is there from an earlier call: give it as --run, or remove it")
-    subprocess.run(
-        [sys.executable, "train.py", "experiment=blue_marble", f"hydra.run.dir={folder}"], cwd=ROOT, check=True
-    )
+    run_here("train.py", f"experiment={RECIPE}", f"hydra.run.dir={folder}")
     return folder
+
+
+def run_here(*words: str) -> None:
+    """A script of the checkout, with what it prints."""
+    subprocess.run([sys.executable, *words], cwd=ROOT, check=True)
+
+
+def finished(run: Path) -> Record:
+    """What the folder of the run says of it.
+
+    Raises:
+        UnfitError: it has not come to its end, or is of another recipe, which the card would not describe.
+    """
+    record = read(run, run.name)
+    if record.state != FINISHED:
+        raise UnfitError(f"{run} is not finished ({record.note or record.state}); `satclip resume {run}` goes on")
+    if record.option("experiment") != RECIPE:
+        raise UnfitError(f"{run} is of experiment={record.option('experiment')}; the card is of experiment={RECIPE}")
+    return record
 
 
 def store(run: Path, folder: Path) -> None:
@@ -112,58 +142,86 @@ def measure(run: Path, folder: Path) -> Parity:
 
 
 def evaluate(run: Path, folder: Path) -> Path:
-    """Score the stored encoder beside the run's and GeoCLIP; the folder of the scores."""
-    scores = ROOT / "outputs" / "release_scores"
-    copy = ROOT / "outputs" / NAME
-    shutil.copytree(folder, copy, dirs_exist_ok=True)
-    models = f"model=['{copy}','{run / 'checkpoints' / 'best.ckpt'}',geoclip]"
-    subprocess.run([sys.executable, "evaluate.py", models, "task=all", f"hydra.run.dir={scores}"], cwd=ROOT, check=True)
+    """Score the stored encoder and GeoCLIP for the card; the run and the carried encoder under the same draws."""
+    scores, models = (ROOT / "outputs" / name for name in ("release_scores", "release_models"))
+    for name, source in ((NAME, folder), (BEFORE, PACKAGED[NAME])):  # rows are called after folders
+        shutil.rmtree(models / name, ignore_errors=True)
+        if source.is_dir():
+            shutil.copytree(source, models / name)
+    to_compare = [str(run), *([str(models / BEFORE)] if (models / BEFORE).is_dir() else [])]
+    for part, sources in (("card", [str(models / NAME), "geoclip"]), ("compared", to_compare)):
+        chosen = f"model=[{','.join(repr(source) for source in sources)}]"
+        run_here("evaluate.py", chosen, "task=all", f"hydra.run.dir={scores / part}")
     return scores
 
 
-def compare(scores: Path) -> bool:
-    """Hold the stored encoder's scores against the run's; False where the scores are of the run alone.
+def compare(scores: Path, run: str) -> None:
+    """Hold the stored encoder's scores against those of the row `run`, the untrained network and the carried encoder.
 
     Raises:
-        UnfitError: they differ, or nothing is gained over the untrained network.
+        UnfitError: they differ, nothing is gained over the untrained network, or the encoder of now is better.
     """
-    with (scores / "summary.csv").open(newline="") as file:
-        lines = list(csv.DictReader(file))
-    subjects = list(dict.fromkeys(line["row"] for line in lines if line["over_untrained"]))
-    if NAME in subjects:
-        by_row: dict[str, dict[tuple[str, ...], float]] = {}
-        for line in lines:
-            key = (line["task"], line["holdout"], line["asked"])
-            by_row.setdefault(line["row"], {})[key] = float(line["score"])
-        runs = [row for row in subjects if row not in (NAME, "geoclip")]
-        apart = max(abs(by_row[NAME][key] - by_row[row][key]) for row in runs for key in by_row[NAME])
-        print(f"scores differ from the run's by {apart:.3f} at most")
-        if apart > SCORES:
-            raise UnfitError(f"the stored encoder's scores differ from the run's by {apart:.3f}, more than {SCORES}")
-    gains = [line for line in lines if line["row"] == subjects[0] and float(line["over_untrained_low"] or 0) > 0]
+    found = {**lines_of(scores / "compared" / "summary.csv"), **lines_of(scores / "card" / "summary.csv")}
+    apart = [abs(difference) for difference in differences(found, NAME, run)]
+    print(f"scores differ from the run's by {max(apart):.3f} at most")
+    if max(apart) > SCORES:
+        raise UnfitError(f"the stored encoder's scores differ from the run's by {max(apart):.3f}, more than {SCORES}")
+    gains = [line for line in found[NAME].values() if float(line["over_untrained_low"] or 0) > 0]
     print(f"{len(gains)} entries are better than the untrained network with the interval clear of 0")
     if not gains:
         raise UnfitError(f"{scores} shows no gain over the untrained network")
-    return NAME in subjects
+    if BEFORE in found:
+        change = fmean(differences(found, NAME, BEFORE))
+        print(f"its mean score is {change:+.3f} beside that of the encoder that the package carries")
+        if change < -WORSE:
+            raise UnfitError(f"on average it scores {-change:.3f} less than the encoder that the package carries")
 
 
-def card(run: Path, folder: Path, parity: Parity, scores: Path) -> str:
-    """The model card, its table out of the scores.
+def lines_of(summary: Path) -> Scores:
+    """The lines of a summary.csv."""
+    found: Scores = {}
+    with summary.open(newline="") as file:
+        for line in csv.DictReader(file):
+            found.setdefault(line["row"], {})[line["task"], line["holdout"], line["asked"]] = line
+    return found
+
+
+def differences(found: Scores, row: str, other: str) -> list[float]:
+    """Of the scores of two rows, in each entry.
 
     Raises:
-        UnfitError: as `compare`.
+        UnfitError: one is not there, or they were asked different things.
     """
-    stored = compare(scores)
-    facts = describe(run)
-    table = (scores / "table.md").read_text().strip().replace(run.name, NAME)
+    mine, others = found.get(row, {}), found.get(other, {})
+    if not mine or mine.keys() != others.keys():
+        raise UnfitError(f"{row} and {other} were not scored on the same tasks; leave --scores out, and they are")
+    return [float(line["score"]) - float(others[key]["score"]) for key, line in mine.items()]
+
+
+def card(run: Record, folder: Path, parity: Parity, scores: Path) -> str:
+    """The model card: every figure in it is the run's, measured here, or out of the scores."""
+    facts = describe(folder)
+    began = starts(run.folder)[-1]
+    halves = resolution(LocationEncoder.from_folder(folder)).half_km
+    epochs, places = int(run.figures["best/epoch"]), began["data"]["train"]
     return CARD.read_text().format(
-        table=table,
-        scored="these weights" if stored else "the same weights as float32",
+        table=(scores / "card" / "table.md").read_text().strip(),
         parameters=f"{facts['parameters']:,}",
         dim=facts["embedding_dim"],
+        learned=facts["embedding_dim"] - (facts["skip_degrees"] ** 2 - 1),
+        passed=facts["skip_degrees"] ** 2 - 1,
+        degrees=facts["skip_degrees"] - 1,
         megabytes=f"{(folder / WEIGHTS).stat().st_size / 1e6:.1f}",
         largest=f"{parity.largest:.1e}",
         cosine=f"{parity.cosine:.0e}",
+        places=f"{places:,}",
+        epochs=epochs,
+        minutes=f"{epochs * places / run.figures['best/train/samples_per_second'] / 60:.0f}",
+        cores=began["hardware"]["cores"],
+        torch=began["versions"]["torch"],
+        half=f"{halves:,.0f} km" if halves else "more than 5,000 km",
+        wave=f"{2 * finest_km(facts['encoding']['legendre_polys']):,.0f}",
+        commit=began["git"].get("commit", "unknown")[:8] + ("+" if began["git"].get("changed") else ""),
     )
 
 

@@ -30,15 +30,19 @@ export class Encoder {
     const query = new Float32Array(width);
     for (let j = 0; j < width; j++) query[j] = rows[q * width + j] * this.steps[j] ** 2;
     for (let i = 0, at = 0; i < cosines.length; i++) {
-      let a = 0;
+      let a = 0; // four sums: an addition need not wait for the one before
       let b = 0;
+      let c = 0;
+      let d = 0;
       let j = 0;
-      for (; j + 1 < width; j += 2, at += 2) {
+      for (; j + 3 < width; j += 4, at += 4) {
         a += rows[at] * query[j];
         b += rows[at + 1] * query[j + 1];
+        c += rows[at + 2] * query[j + 2];
+        d += rows[at + 3] * query[j + 3];
       }
-      if (j < width) a += rows[at++] * query[j];
-      const dot = a + b;
+      for (; j < width; j++) a += rows[at++] * query[j];
+      const dot = a + b + (c + d);
       let alike = Math.min(1, Math.max(0, dot / (lengths[i] * lengths[q])));
       alike *= alike;
       alike *= alike;
@@ -66,17 +70,17 @@ export class Encoder {
   elsewhere(beyond) {
     const { grid, cosines } = this;
     const here = grid.vector(this.cell);
-    const limit = Math.cos(beyond / 6371.0088);
-    const far = [];
-    for (let i = 0; i < cosines.length; i++) if (grid.cosine(here, i) < limit && this.eligible(i)) far.push(i);
-    far.sort((a, b) => cosines[b] - cosines[a] || a - b);
+    const [far, apart] = [beyond, beyond / 2].map((km) => Math.cos(km / 6371.0088));
+    const left = Uint8Array.from(cosines, (_, i) => grid.cosine(here, i) < far && this.eligible(i));
     const found = [];
-    for (const i of far) {
-      const vector = grid.vector(i);
-      if (found.every((each) => grid.kilometres(vector, each.cell) >= beyond / 2)) {
-        found.push({ cell: i, cosine: cosines[i], km: grid.kilometres(here, i) });
-        if (found.length === LISTED) break;
-      }
+    while (found.length < LISTED) { // a pass for each: a sort of all cells would hold the click up
+      let best = -1;
+      for (let i = 0; i < cosines.length; i++) if (left[i] && (best < 0 || cosines[i] > cosines[best])) best = i;
+      if (best < 0) break;
+      found.push({ cell: best, cosine: cosines[best], km: grid.kilometres(here, best) });
+      const vector = grid.vector(best);
+      for (let i = 0; i < left.length; i++) if (left[i] && grid.cosine(vector, i) > apart) left[i] = 0;
+      left[best] = 0;
     }
     return found;
   }

@@ -35,10 +35,13 @@ export function twoColour(first, second) {
   return [mix(58, 255), mix(96, 211), mix(235, 72)];
 }
 
-const shade = (scale, value) => {
-  const at = 3 * Math.min(255, Math.max(0, Math.round(255 * value)));
-  return [scale[at], scale[at + 1], scale[at + 2]];
-};
+const step = (share) => Math.min(255, Math.max(0, Math.round(255 * share)));
+
+/** From a share of the scale to its colour. `of`: where on the scale a share lies. Colours are made once, not for each cell. */
+function ramp(scale, of = (share) => share) {
+  const colours = Array.from({ length: 256 }, (_, k) => [...scale.subarray(3 * step(of(k / 255)), 3 * step(of(k / 255)) + 3)]);
+  return (share) => colours[step(share)];
+}
 
 function spread(values) {
   const known = Float32Array.from(values.filter((value) => !Number.isNaN(value))).sort();
@@ -52,7 +55,7 @@ export function painter(layer, encoder, scales, dark, both) {
   if (layer === "similarity") {
     if (encoder.cell < 0) return { colour: () => null, legend: { kind: "none" } };
     const { cosines, low } = encoder;
-    const at = (share) => shade(scales.magma, dark ? 0.04 + 0.94 * share : 0.97 - 0.85 * share);
+    const at = ramp(scales.magma, (share) => (dark ? 0.04 + 0.94 * share : 0.97 - 0.85 * share));
     const colour = (i) => at((cosines[i] - low) / (1 - low));
     return { colour, legend: { kind: "ramp", at, low: low.toFixed(2), high: "1", title: "cosine similarity" } };
   }
@@ -93,12 +96,12 @@ function numbers(what, task, predicted, truth, scales) {
   const [low, high] = spread(truth); // which two encoders share
   const label = (value) => `${Math.round(value).toLocaleString("en")}${unit}`;
   if (what === "predicted") {
-    const at = (share) => shade(scales.viridis, share);
+    const at = ramp(scales.viridis);
     const colour = (i) => at((predicted[i] - low) / (high - low));
     return { colour, legend: { kind: "ramp", at, low: label(low), high: label(high), title: `${taskName(task.name)}, predicted` } };
   }
   const most = (high - low) / 2;
-  const at = (share) => shade(scales.PuOr, share);
+  const at = ramp(scales.PuOr);
   const colour = (i) => (Number.isNaN(truth[i]) ? null : at(0.5 + (predicted[i] - truth[i]) / (2 * most)));
   return { colour, legend: { kind: "ramp", at, low: `-${label(most)}`, high: `+${label(most)}`, title: "predicted minus true" } };
 }
