@@ -17,9 +17,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from safetensors.torch import save_file
@@ -30,10 +31,10 @@ from satclip.files import atomic_folder
 from satclip.likeness import finest_km, resolution
 from satclip.location.encoder import LocationEncoder
 from satclip.location.hub import CONFIG, WEIGHTS, WIDENED
-from satclip.runs.provenance import starts
-from satclip.runs.reports.read import read
-from satclip.runs.reports.record import FINISHED, Record
 from satclip.sphere import uniform_on_sphere
+
+if TYPE_CHECKING:
+    from satclip.runs.reports.record import Record
 
 ROOT = Path(__file__).parents[1]
 NAME, RECIPE, BEFORE = "blue-marble", "blue_marble", "carried"
@@ -42,6 +43,7 @@ SCORES = 0.01
 WORSE = 0.02  # of the mean score: three seeds of the recipe lie within 0.006 of each other (docs/recipes.md)
 PLACES = 100_000
 CARD = ROOT / "scripts" / "release_card.md"
+HERE = partial(subprocess.run, cwd=ROOT, check=True)
 Scores = dict[str, dict[tuple[str, str, str], Mapping[str, str]]]  # row -> (task, hold-out, labels) -> its line
 
 
@@ -88,21 +90,19 @@ def train() -> Path:
     folder = ROOT / "outputs" / "release"
     if folder.exists():
         raise UnfitError(f"{folder} is there from an earlier call: give it as --run, or remove it")
-    run_here("train.py", f"experiment={RECIPE}", f"hydra.run.dir={folder}")
+    HERE([sys.executable, "train.py", f"experiment={RECIPE}", f"hydra.run.dir={folder}"])
     return folder
 
 
-def run_here(*words: str) -> None:
-    """A script of the checkout, with what it prints."""
-    subprocess.run([sys.executable, *words], cwd=ROOT, check=True)
-
-
-def finished(run: Path) -> Record:
+def finished(run: Path) -> "Record":
     """What the folder of the run says of it.
 
     Raises:
         UnfitError: it has not come to its end, or is of another recipe, which the card would not describe.
     """
+    from satclip.runs.reports.read import read  # needs the framework, which --check does without
+    from satclip.runs.reports.record import FINISHED
+
     record = read(run, run.name)
     if record.state != FINISHED:
         raise UnfitError(f"{run} is not finished ({record.note or record.state}); `satclip resume {run}` goes on")
@@ -151,7 +151,7 @@ def evaluate(run: Path, folder: Path) -> Path:
     to_compare = [str(run), *([str(models / BEFORE)] if (models / BEFORE).is_dir() else [])]
     for part, sources in (("card", [str(models / NAME), "geoclip"]), ("compared", to_compare)):
         chosen = f"model=[{','.join(repr(source) for source in sources)}]"
-        run_here("evaluate.py", chosen, "task=all", f"hydra.run.dir={scores / part}")
+        HERE([sys.executable, "evaluate.py", chosen, "task=all", f"hydra.run.dir={scores / part}"])
     return scores
 
 
@@ -198,8 +198,10 @@ def differences(found: Scores, row: str, other: str) -> list[float]:
     return [float(line["score"]) - float(others[key]["score"]) for key, line in mine.items()]
 
 
-def card(run: Record, folder: Path, parity: Parity, scores: Path) -> str:
+def card(run: "Record", folder: Path, parity: Parity, scores: Path) -> str:
     """The model card: every figure in it is the run's, measured here, or out of the scores."""
+    from satclip.runs.provenance import starts
+
     facts = describe(folder)
     began = starts(run.folder)[-1]
     halves = resolution(LocationEncoder.from_folder(folder)).half_km

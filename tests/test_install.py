@@ -50,15 +50,14 @@ def top_level(one: Distribution) -> set[str]:
     return {file.parts[0] for file in one.files or () if file.parts[0] not in ("..", "__pycache__", "bin")}
 
 
-@pytest.fixture(scope="module")
-def core(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that holds the core and nothing else."""
-    root = tmp_path_factory.mktemp("core")
+def environment(root: Path, *extras: str) -> Path:
+    """The Python of an environment that holds the core and these extras, and nothing else."""
     venv.create(root / "venv", symlinks=True)
     site = root / "venv" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     found: dict[str, Distribution] = {}
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    wanted([Requirement(each) for each in project["dependencies"]], found)
+    for group in (project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras)):
+        wanted([Requirement(each) for each in group], found)
     assert "lightning" not in found
     for one in found.values():
         for name in top_level(one):
@@ -71,6 +70,12 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert sysconfig.get_paths()["purelib"] not in listed.stdout
     return python
+
+
+@pytest.fixture(scope="module")
+def core(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that holds the core and nothing else."""
+    return environment(tmp_path_factory.mktemp("core"))
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +213,21 @@ def test_programs_of_the_checkout_name_what_to_install_in_one_line(core: Path, f
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "pip install 'satclip[" in done.stderr
+
+
+def test_the_extras_of_the_benchmark_probe_and_evaluate_without_the_framework(folder: Path, tmp_path: Path) -> None:
+    python = environment(tmp_path, "cli", "evaluate")
+    (folder / "labels.csv").write_text(
+        "lon,lat,y\n" + "".join(f"{7 * n % 360 - 180},{11 * n % 120 - 50},{n % 17}\n" for n in range(150))
+    )
+    few = ["--rivals", "none"]
+    for words in (
+        ["probe", "model", "labels.csv", "--target", "y", *few],
+        ["evaluate", "model", "--task", "country", "--draws", "2", "--labels", "30", *few, "-o", "scores"],
+    ):
+        done = subprocess.run(
+            [python, "-c", "import sys; from satclip.cli.run import run; sys.exit(run(sys.argv[1:]))", *words],
+            cwd=folder, env=bare(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert (folder / "scores" / "report.html").is_file()

@@ -4,17 +4,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from satclip.blocks import block_hashes, check_fraction, lower
 from satclip.data.sources.names import shortest
 from satclip.hashing import hashed, text_keys
-from satclip.sphere import block_ids
 
 SPLITS = ("block", "random", "stored", "all")
 AUTO = "auto"
-# Never changed: the same places are held out for every seed, model and number of processes, in every version.
-BLOCK_SALT, NAME_SALT = 20_250_101, 20_250_102
+NAME_SALT = 20_250_102  # never changed, as satclip.blocks.BLOCK_SALT
 
 
 @dataclass(frozen=True)
@@ -77,18 +75,8 @@ def block_split(lonlat: Tensor, fraction: float, degrees: float = 5.0) -> Tensor
 
     [N, 2] degrees -> bool [N]. About `fraction` of the cells, at least one of them, never all.
     """
-    _check(fraction)
-    return _below(hashed(BLOCK_SALT, block_ids(lonlat, degrees)), fraction)
-
-
-def in_held_out_block(lonlat: Tensor, fraction: float, degrees: float = 5.0) -> Tensor:
-    """Whether any training with that split leaves out the block of each place, whatever its own places are.
-
-    [N, 2] degrees -> bool [N], all False where none of their blocks is left out. (`block_split` holds out one block at
-    least, which may be one that a training with more blocks has seen.)
-    """
-    _check(fraction)
-    return _lower(hashed(BLOCK_SALT, block_ids(lonlat, degrees)), fraction)
+    check_fraction(fraction)
+    return _below(block_hashes(lonlat, degrees), fraction)
 
 
 def random_split(names: Sequence[str], fraction: float) -> Tensor:
@@ -96,23 +84,14 @@ def random_split(names: Sequence[str], fraction: float) -> Tensor:
 
     Folders count only where file names alone do not tell the patches apart.
     """
-    _check(fraction)
+    check_fraction(fraction)
     return _below(hashed(NAME_SALT, text_keys(shortest(names))), fraction)
 
 
 def _below(hashes: Tensor, fraction: float) -> Tensor:
     """The groups of equal hash that lie in the lower `fraction` of all hashes."""
-    chosen = _lower(hashes, fraction)
+    chosen = lower(hashes, fraction)
     if chosen.any() and not chosen.all():
         return chosen
     # A handful of places: the lowest group alone is better than none.
     return hashes == hashes.min()
-
-
-def _lower(hashes: Tensor, fraction: float) -> Tensor:
-    return hashes.to(torch.float64) < (fraction - 0.5) * 2.0**64
-
-
-def _check(fraction: float) -> None:
-    if not 0 < fraction < 1:
-        raise ValueError(f"dataset.val_fraction must lie between 0 and 1, got {fraction}")

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from satclip.blocks import in_held_out_block
 from satclip.checkpoint.sources import PACKAGED, RELEASED, locate
 from satclip.checkpoint.stored import OurCheckpoint, read_checkpoint
-from satclip.data.split.rule import in_held_out_block
 from satclip.downstream.contract import Array
 from satclip.downstream.rivals.frozen import BLOCKS_OUT, GLOBE, NOTHING, UNKNOWN, Frozen
 from satclip.location.encoder import LocationEncoder
