@@ -223,7 +223,7 @@ def card(run: "Record", folder: Path, parity: Parity, scores: Path) -> str:
         torch=began["versions"]["torch"],
         half=f"{halves:,.0f} km" if halves else "more than 5,000 km",
         wave=f"{2 * finest_km(facts['encoding']['legendre_polys']):,.0f}",
-        commit=began["git"].get("commit", "unknown")[:8] + ("+" if began["git"].get("changed") else ""),
+        version=began["versions"]["satclip"],
     )
 
 
