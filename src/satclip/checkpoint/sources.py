@@ -46,8 +46,9 @@ def locate(source: str | Path) -> Path:
         return PACKAGED[name]
     if not HUB_NAME.fullmatch(name) or name.endswith(FILE_ENDINGS) or isinstance(source, Path):
         raise FileNotFoundError(
-            f"no file or folder {printable(name)}; give a checkpoint, a run's folder, a folder that save_pretrained "
-            f"wrote, {', '.join(PACKAGED)}, or a name on the hub such as {RELEASED[-1]}{nearest(name)}"
+            f"no file or folder {printable(name) or 'has an empty name'}; give a checkpoint, a run's folder, a folder "
+            f"that save_pretrained wrote, {', '.join(PACKAGED)}, or a name on the hub such as {RELEASED[-1]}"
+            f"{nearest(name)}"
         )
     if name not in RELEASED and name.lower().startswith("microsoft/") and nearest(name):
         raise FileNotFoundError(f"{name} is none of the released models{nearest(name)}")
