@@ -30,19 +30,15 @@ export class Encoder {
     const query = new Float32Array(width);
     for (let j = 0; j < width; j++) query[j] = rows[q * width + j] * this.steps[j] ** 2;
     for (let i = 0, at = 0; i < cosines.length; i++) {
-      let a = 0; // four sums: an addition need not wait for the one before
+      let a = 0;
       let b = 0;
-      let c = 0;
-      let d = 0;
       let j = 0;
-      for (; j + 3 < width; j += 4, at += 4) {
+      for (; j + 1 < width; j += 2, at += 2) {
         a += rows[at] * query[j];
         b += rows[at + 1] * query[j + 1];
-        c += rows[at + 2] * query[j + 2];
-        d += rows[at + 3] * query[j + 3];
       }
-      for (; j < width; j++) a += rows[at++] * query[j];
-      const dot = a + b + (c + d);
+      if (j < width) a += rows[at++] * query[j];
+      const dot = a + b;
       let alike = Math.min(1, Math.max(0, dot / (lengths[i] * lengths[q])));
       alike *= alike;
       alike *= alike;
@@ -71,7 +67,8 @@ export class Encoder {
     const { grid, cosines } = this;
     const here = grid.vector(this.cell);
     const [far, apart] = [beyond, beyond / 2].map((km) => Math.cos(km / 6371.0088));
-    const left = Uint8Array.from(cosines, (_, i) => grid.cosine(here, i) < far && this.eligible(i));
+    const left = new Uint8Array(cosines.length);
+    for (let i = 0; i < left.length; i++) if (grid.cosine(here, i) < far && this.eligible(i)) left[i] = 1;
     const found = [];
     while (found.length < LISTED) { // a pass for each: a sort of all cells would hold the click up
       let best = -1;
