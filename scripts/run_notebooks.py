@@ -19,12 +19,16 @@ from base64 import b64decode, b64encode
 from functools import partial
 from pathlib import Path
 
-import nbformat
-from nbclient import NotebookClient
-from nbformat import NotebookNode
-from PIL import Image
-
 from satclip.files import atomic_file
+from satclip.optional_import import remedy
+
+try:
+    import nbformat
+    from nbclient import NotebookClient
+    from nbformat import NotebookNode
+    from PIL import Image
+except ModuleNotFoundError as error:
+    sys.exit(f"error: {remedy(error) or error}")
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = ROOT / "notebooks"

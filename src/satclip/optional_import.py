@@ -12,6 +12,8 @@ _EXTRAS = {
     "threadpoolctl": "evaluate",
     "ray": "ray",
     "optuna": "sweep",
+    "nbformat": "dev",
+    "nbclient": "dev",
 } | dict.fromkeys(
     ("lightning", "hydra", "omegaconf", "wandb", "timm", "torchgeo", "webdataset", "urllib3", "obstore", "PIL", "yaml"),
     "train",

@@ -1,10 +1,16 @@
 """`satclip info` tells what a model is, to people and to programs."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+
+from satclip.location.encoder import LocationEncoder
+from satclip.location.encodings import SphericalHarmonics
+from satclip.location.networks import Siren
 
 
 def test_info_tells_encoding_network_and_size(satclip: Any, model: str) -> None:
@@ -27,6 +33,16 @@ def test_info_of_a_published_checkpoint(reference: Path, satclip: Any) -> None:
     outcome = satclip("info", reference / "official_format_l40.ckpt")
     assert outcome.code == 0
     assert "legendre_polys=40, harmonics_calculation=analytic" in outcome.out
+
+
+def test_epochs_are_counted_from_one_as_in_the_report(satclip: Any, tmp_path: Path) -> None:
+    encoder = LocationEncoder(SphericalHarmonics(6), partial(Siren, hidden_dim=16), 8)
+    state = {f"model.location_encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    content = {"state_dict": state, "satclip": {"location_encoder": encoder.config()}, "epoch": 34, "global_step": 525}
+    torch.save(content, tmp_path / "a.ckpt")
+    told = satclip("info", tmp_path / "a.ckpt").out
+    assert "35 (in the file 34, counted from 0)" in next(line for line in told.splitlines() if line.startswith("epoch"))
+    assert json.loads(satclip("info", tmp_path / "a.ckpt", "--json").out)["epoch"] == 34
 
 
 def test_what_is_no_model_is_told_in_a_line(satclip: Any, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ class Unit:
     """Of one figure.
 
     Attributes:
-        unit: "km", "share" (0 to 1), "R2" (1 at most, below 0 worse than the mean), "nats", "1/s" or "".
+        unit: "km", "share" (0 to 1), "R2" (1 at most, below 0 worse than the mean), "1/s" or "" (a loss is nats
+            where it is a cross-entropy, and something else where it is not).
         better: "lower", "higher", or "" where neither is.
         means: in words.
     """
@@ -26,8 +27,11 @@ _RULES: tuple[tuple[str, Unit], ...] = (
     (r".*/temperature", Unit("", "", "temperature of the contrastive loss")),
     (r".*/learning_rate", Unit("", "", "learning rate of the first group of parameters")),
     (r".*/samples_per_second", Unit("1/s", "higher", "training samples a second over all processes")),
-    (r"train/loss.*", Unit("nats", "lower", "loss of the last training batch that was logged")),
-    (r"val/loss.*", Unit("nats", "lower", "loss over the validation places; not comparable between losses")),
+    (r"train/loss.*", Unit("", "lower", "loss of the last training batch that was logged, in its own unit")),
+    (
+        r"val/loss.*",
+        Unit("", "lower", "loss over the validation places, in its own unit; not comparable between losses"),
+    ),
     (r"retrieval/chance/.*", Unit("", "", "what guessing would reach")),
     (r"(val|retrieval)/.*/top(\d+)", Unit("share", "higher", "the right one is among the first {1}")),
     (r"(val|retrieval)/.*/median_km", Unit("km", "lower", "median distance from the first hit to the right place")),

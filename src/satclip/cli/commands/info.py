@@ -53,6 +53,8 @@ def info(source: str, as_json: bool, bounds: tuple[float, float, float, float] |
         click.echo(json.dumps(facts, indent=2))
         return
     facts["resolves"] = _sentence(facts["resolves"])
+    if isinstance(facts.get("epoch"), int):  # Lightning counts from 0, and reports and logs from 1
+        facts["epoch"] = f"{facts['epoch'] + 1} (in the file {facts['epoch']}, counted from 0)"
     lines = [(name, _phrase(value)) for name, value in facts.items() if value not in (None, {})]
     width = max(len(name) for name, _ in lines)
     for name, phrase in lines:
