@@ -71,6 +71,7 @@ REFUSALS = {
     "dataset.val_fraction=1": "less than 1", "dataset.image_size=1": "2 or more", "dataset.flips=3": "true or false",
     "dataset.blur_sigma=[1,2,3]": "2 of them", "dataset.bands=[NO]": "no band NO", "dataset.bands=R": "a list of texts",
     "dataset=s2_folder": "dataset.root is missing", "+dataset.foo=1": "no option dataset.foo",
+    "experiment=region loss=clip dataset.root=x": "~loss.softness drops it where an experiment sets it",
     "+dataset.batch_sise=1": "did you mean dataset.batch_size?", "+foo=1": "no option foo",
     "optimizer.lr=-1": "optimizer.lr takes", "optimizer.lr=abc": "a finite number",
     "optimizer.betas=[2,3]": "less than 1", "optimizer.betas=[0.9]": "2 of them",

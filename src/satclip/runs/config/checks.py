@@ -138,7 +138,10 @@ def _part(name: str, node: Mapping[str, Any], raw: Any, whole: Mapping[str, Any]
             if key in OF_HYDRA:
                 continue
             if key not in signature.kinds and signature.closed:
-                raise ValueError(f"there is no option {name}.{key}{_nearest(key, [*signature.kinds], f'{name}.')}")
+                raise ValueError(
+                    f"there is no option {name}.{key}{_nearest(key, [*signature.kinds], f'{name}.')}; "
+                    f"~{name}.{key} drops it where an experiment sets it"
+                )
             if key in SUPPLIED.get(name, ()):
                 raise ValueError(f"{name}.{key} follows from the rest of the config and cannot be given")
             _value(option, value, signature.kinds.get(key, Any))
