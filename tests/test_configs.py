@@ -1,19 +1,26 @@
 """Everything in conf/ and sweeps/ composes; every experiment builds."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import hydra
 import numpy as np
 import pytest
 import torch
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
 from hydra.core.plugins import Plugins
 from hydra.errors import ConfigCompositionException
+from hydra.types import HydraContext
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from satclip.better import higher_is_better, is_loss
 from satclip.runs import hydra_setup
 from satclip.runs.config import checks
+from satclip.runs.reports.scoring import CHANGES_THE_LOSS
 from satclip.runs.sweeping import wandb_file
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -184,10 +191,21 @@ def test_every_point_of_a_sweep_composes(path: Path) -> None:
 def test_a_sweep_file_hands_groups_to_train_py_and_compares_a_figure_that_is_logged(path: Path) -> None:
     sweep = wandb_file.read(path)
     assert (sweep["program"], sweep["command"][-1]) == ("train.py", "${args_no_hyphens}")
-    assert sweep["metric"] == {"name": "best/val/loss", "goal": "minimize"}
-    assert sweep["parameters"]["logger"] == {"value": "wandb"}
+    metric, given = sweep["metric"], sweep["parameters"]
+    assert metric["goal"] == ("maximize" if higher_is_better(metric["name"]) else "minimize")
+    monitor = given.get("callbacks.checkpoint.monitor", {"value": "val/loss"})["value"]
+    assert metric["name"] == f"best/{monitor}"  # the one that W&B is told after every validation
+    assert given["logger"] == {"value": "wandb"}
     words = wandb_file.arguments(sweep)
-    assert ("hydra.sweeper.prune_by=val/loss" in words) is ("early_terminate" in sweep)
+    assert (f"hydra.sweeper.prune_by={monitor}" in words) is ("early_terminate" in sweep)
+
+
+@pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_no_sweep_looks_for_the_least_loss_among_those_that_mean_different_things(path: Path) -> None:
+    sweep = wandb_file.read(path)
+    varied = [name for name, spec in sweep["parameters"].items() if "value" not in spec]
+    if sweep["method"] != "grid" and any(name.startswith(CHANGES_THE_LOSS) for name in varied):
+        assert not is_loss(sweep["metric"]["name"])
 
 
 @pytest.mark.parametrize(("options", "degrees"), [([], 16), (["legendre_polys=10"], 10), (["skip_degrees=4"], 4)])
@@ -208,3 +226,15 @@ def test_a_launcher_s_preset_has_only_what_its_plugin_takes(launcher: str) -> No
         assert (made.params["gpus_per_node"], made.params["tasks_per_node"]) == (1, 1)  # type: ignore[attr-defined]
     if launcher == "ray":
         assert made.ray_cfg.remote == {"num_cpus": 1, "num_gpus": min(1, torch.cuda.device_count())}  # type: ignore[attr-defined]
+
+
+def test_slurm_is_asked_for_only_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hydra_setup.register()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for launcher, refused in (("submitit_slurm", True), ("submitit_local", False)):
+        with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+            config = hydra.compose("train", overrides=[f"hydra/launcher={launcher}"], return_hydra_config=True)
+        loader = ConfigLoaderImpl(create_config_search_path(str(CONF)))
+        given = {"hydra_context": HydraContext(loader, Callbacks()), "task_function": print, "config": config}
+        with pytest.raises(SystemExit, match="no srun on this machine; start it on") if refused else nullcontext():
+            Plugins.instance().instantiate_launcher(**given)

@@ -3,6 +3,7 @@
 import re
 
 HIGHER = re.compile(r"(r2|accuracy|top\d+|mean|samples_per_second)|gain/.+")
+LOSS = re.compile(r"(.+/)?loss(/.+)?")
 LOWER = re.compile(r"loss(/.+)?|median_km")
 
 
@@ -13,3 +14,8 @@ def higher_is_better(name: str) -> bool | None:
     if any(LOWER.fullmatch(tail) for tail in tails):
         return False
     return True if any(HIGHER.fullmatch(tail) for tail in tails) else None
+
+
+def is_loss(name: str) -> bool:
+    """Whether a figure is a loss, `best/val/loss` or a term of one: what it means depends on how it was trained."""
+    return LOSS.fullmatch(name) is not None

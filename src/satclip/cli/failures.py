@@ -8,18 +8,20 @@ from pathlib import Path
 import click
 
 from satclip.cli.signals import wrote
+from satclip.errors import is_raised_on_purpose
 
 
 @contextmanager
 def expected(*kinds: type[Exception], prefix: str = "", remedy: str = "") -> Iterator[None]:
-    """Turn exceptions of these kinds into a message and exit code 1, ending in `remedy` where they bring none.
+    """Turn exceptions of these kinds into a message and exit code 1, ending in `remedy` where they bring none of their
+    own, as this package's do.
     Wrap the boundary, not the program: a bug keeps its traceback.
     """
     try:
         yield
     except kinds as error:
         text = str(error).strip() or type(error).__name__
-        ending = f"; {remedy}" if remedy else ""
+        ending = f"; {remedy}" if remedy and not is_raised_on_purpose(error) else ""
         raise click.ClickException(f"{prefix}{text.removesuffix('.')}{ending}") from error
 
 

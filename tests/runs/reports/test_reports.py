@@ -22,6 +22,7 @@ from satclip.runs.reports.options import differing
 from satclip.runs.reports.read import read
 from satclip.runs.reports.record import FINISHED, Record
 from satclip.runs.reports.scoring import main_score
+from satclip.runs.sweeping import trial
 
 HOSTILE = "a b</script><img src=x onerror=alert(1)>&'\"$x$"
 
@@ -106,11 +107,14 @@ def test_names_may_be_anything(tmp_path: Path) -> None:
     assert "<img" not in re.sub(r"```sh.*?```", "", compare.markdown(found), flags=re.DOTALL)
 
 
-def test_what_is_running_stopped_damaged_or_of_an_older_layout_is_shown_as_such(
+def test_what_is_running_pruned_stopped_damaged_or_of_an_older_layout_is_shown_as_such(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, loss in (("running", None), ("stopped", None), ("damaged", 1.0), ("old", 1.0), ("no_config", 1.0)):
-        run(tmp_path / name, "seed=1", loss=loss)
+    for name in ("running", "pruned", "stopped"):
+        run(tmp_path / name, "seed=1", loss=None)
+    for name in ("damaged", "old", "no_config"):
+        run(tmp_path / name, "seed=1")
+    trial.prune(tmp_path / "pruned", 3, "val/loss", 12.682)
     (tmp_path / "damaged" / "metrics.json").write_text("{")
     (tmp_path / "damaged" / ".hydra" / "hydra.yaml").write_text("{")
     shutil.move(tmp_path / "old" / "benchmark" / "summary.csv", tmp_path / "old" / "summary.csv")
@@ -129,12 +133,14 @@ def test_what_is_running_stopped_damaged_or_of_an_older_layout_is_shown_as_such(
     assert (own["running"], own["old"]) == ("stopped", "finished")
     states = {
         "running": "running",
+        "pruned": "pruned",
         "stopped": "stopped",
         "damaged": "stopped",
         "old": "finished",
         "no_config": "finished",
     }
     assert {name: each.state for name, each in found.items()} == states
+    assert found["pruned"].note == "after epoch 3, by val/loss 12.68"
     assert "metrics.json cannot be read" in found["damaged"].note
     assert found["old"].figure("val/loss") == 2.5
     assert len(found["old"].scores) == 1
@@ -158,12 +164,23 @@ def test_what_cannot_be_done_is_said_in_a_line_and_loses_nothing(
     made = run(tmp_path / "one" / "0", "seed=1")
     assert main(["compare", str(made.parent), "--by", "nope", "-o", str(tmp_path / "o")]) == 1
     assert "no run has the figure nope; there are val/loss" in capsys.readouterr().err
+    for command in ("report", "compare"):
+        assert main([command, str(made.parent), "--by", "best/retrieval/top10", "-o", str(tmp_path / "o")]) == 1
+        said = capsys.readouterr().err.strip()
+        assert "did you mean retrieval/image_to_location/top10? there are val/loss, " in said
+        assert said.endswith("probe/cells_10/100/elevation_R2")  # and nothing of -o, which has no part in it
+    bare = run(tmp_path / "begun" / "0", loss=None)
+    (bare / "csv" / "metrics.csv").write_text("step,epoch\n")
+    assert main(["compare", str(bare), "--by", "val/loss", "-o", str(tmp_path / "o")]) == 1
+    assert "no run has a figure yet" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
     (tmp_path / "file").write_text("")
     for command in ("report", "compare"):
         assert main([command, str(made.parent), "-o", str(tmp_path / "file" / "x")]) == 1
         assert "-o FOLDER writes elsewhere" in capsys.readouterr().err
     (made.parent / "report.html").write_text("my own page")
     assert main(["report", str(made.parent)]) == 1
+    assert capsys.readouterr().err.count("-o FOLDER writes elsewhere") == 1
     assert (made.parent / "report.html").read_text() == "my own page"
 
 

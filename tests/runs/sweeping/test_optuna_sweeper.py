@@ -171,6 +171,21 @@ def test_a_sweep_that_would_look_for_the_worst_is_refused(
         sweep(tmp_path / "s", good, **options)  # type: ignore[arg-type]
 
 
+def test_it_says_where_the_least_loss_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def job(folder: Path, _: dict[str, float]) -> None:
+        leave(folder, best_val_loss=1.0, best_gain_mean=1.0)
+
+    for metric, name, warned in (
+        ("best/val/loss", "loss.softness", True),
+        (["best/gain/mean", "best/val/loss"], "temperature", True),
+        ("best/gain/mean", "loss.softness", False),
+        ("best/val/loss", "optimizer.lr", False),
+    ):
+        caplog.clear()
+        sweep(tmp_path / f"{name}-{warned}", job, metric=metric, params={name: "interval(0,1)"}, n_trials=1)
+        assert (f"losses are not comparable where {name} differs" in caplog.text) is warned
+
+
 def test_a_score_that_is_better_high_prunes_the_low_ones_of_a_loss_that_is_better_low(tmp_path: Path) -> None:
     stopped = {}
 

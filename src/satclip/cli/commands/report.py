@@ -11,7 +11,11 @@ from satclip.cli.failures import expected, need
 
 def _arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--by", "score", metavar="FIGURE", help="Order by this figure of metrics.json, e.g. gain/mean."),
+        click.option(
+            "--by", "score", metavar="FIGURE",
+            help="Order by this figure: a name in metrics.json, with or without best/, such as val/loss, probe/mean, "
+            "gain/mean, retrieval/image_to_location/top10 or probe/cells_10/100/elevation_R2; a wrong one lists all.",
+        ),
         click.option(
             "-o", "--output", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
             help="Where to write; else into the FOLDER of a sweep, or report/ here.",
@@ -31,6 +35,7 @@ def _arguments(function: Callable[..., Any]) -> Callable[..., Any]:
 Examples:
   satclip report multirun/blue_marble/2026-11-26_10-00-00
   satclip report outputs multirun --by gain/mean -o all_runs
+  satclip report multirun/blue_marble/2026-11-26_10-00-00 --by probe/cells_10/100/elevation_R2
   satclip report run/wandb/offline-run-20261126_100000-abc""",
 )
 @_arguments
@@ -53,7 +58,8 @@ def report(folders: tuple[Path, ...], *, output: Path | None, score: str | None)
     epilog="""\b
 Examples:
   satclip compare multirun/blue_marble/2026-11-26_10-00-00
-  satclip compare outputs/blue_marble/* --by best/gain/mean -o comparison""",
+  satclip compare outputs/blue_marble/* --by best/gain/mean -o comparison
+  satclip compare multirun/blue_marble/2026-11-26_10-00-00 --by retrieval/image_to_location/top10""",
 )
 @_arguments
 def compare(folders: tuple[Path, ...], *, output: Path | None, score: str | None) -> None:

@@ -146,9 +146,10 @@ def _unknown(key: str, cause: BaseException, overrides: list[str], again: Any) -
     except (*RAISED, *ALSO_RAISED):  # that is wrong as well, and comes next
         known = []
     guess = nearest(key, known) or "; `python train.py --cfg job` shows all that there are"
-    added = (
-        f" Options of lightning.Trainer that are not listed take a +: +{key}=..." if key.startswith("trainer.") else ""
-    )
+    added = ""
+    if key.startswith("trainer."):
+        stop = "" if guess.endswith("?") else "."
+        added = f"{stop} Options of lightning.Trainer that are not listed take a +: +{key}=..."
     return f"there is no option {key} ({str(cause).splitlines()[0]}){guess}{added}"
 
 

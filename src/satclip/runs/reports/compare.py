@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from satclip.downstream.benchmark.markdown import table
 from satclip.runs.reports.options import NONE, SEED, Setting, differing, settings
 from satclip.runs.reports.record import FINISHED, STATES, Record
-from satclip.runs.reports.scoring import best_setting, better, figures_of, headline, main_score, shown
+from satclip.runs.reports.scoring import best_setting, better, figure_called, figures_of, headline, main_score, shown
 
 SHORT = {
     "val/loss": "val/loss",
@@ -63,10 +63,8 @@ def compared(records: Sequence[Record], score: str | None = None) -> Comparison:
     Raises:
         ValueError: no run has that figure.
     """
-    names, known = differing(records), figures_of(records)
-    if score is not None and (score := score.removeprefix("best/")) not in known:
-        raise ValueError(f"no run has the figure {score}; there are {', '.join(known) or 'none yet'}")
-    chosen = (score, "as asked for") if score is not None else main_score(records, names)
+    names = differing(records)
+    chosen = main_score(records, names) if score is None else (figure_called(score, records), "as asked for")
 
     def order(each: Setting) -> float:
         mean = each.spread(chosen[0])[0]

@@ -12,7 +12,8 @@ import yaml
 
 from satclip.runs import lock, provenance, run_folder
 from satclip.runs.again import OF_ONE_START, key_of
-from satclip.runs.reports.record import FAILED, FINISHED, RUNNING, STOPPED, Curve, Record
+from satclip.runs.reports.record import FAILED, FINISHED, PRUNED, RUNNING, STOPPED, Curve, Record
+from satclip.runs.sweeping import trial as trials
 
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, where libyaml is there
 DRAWN = ("train/", "val/", "probe/")  # figures that are curves
@@ -78,6 +79,8 @@ def _state(folder: Path, finished: bool) -> tuple[str, str]:
         return FINISHED, ""
     if lock.is_held(folder):
         return RUNNING, "running now"
+    if trials.pruned(folder):
+        return PRUNED, trials.why_pruned(folder)
     failed = folder / run_folder.FAILED
     if failed.is_file():
         try:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-FINISHED, RUNNING, STOPPED, FAILED, MISSING = "finished", "running", "stopped", "failed", "missing"
-STATES = (FINISHED, RUNNING, STOPPED, FAILED, MISSING)
+FINISHED, RUNNING, PRUNED, STOPPED, FAILED, MISSING = "finished", "running", "pruned", "stopped", "failed", "missing"
+STATES = (FINISHED, RUNNING, PRUNED, STOPPED, FAILED, MISSING)
 Curve = tuple[tuple[float, float], ...]  # (step, value), by step
 
 

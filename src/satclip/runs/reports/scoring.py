@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from satclip.runs.reports.options import Setting
 from satclip.runs.reports.record import Record
@@ -22,6 +23,24 @@ def figures_of(records: Sequence[Record]) -> list[str]:
     ]
     head = [name for name in HEADLINE if name in wanted]
     return [*head, *(name for name in wanted if name not in head)]
+
+
+def figure_called(name: str, records: Sequence[Record]) -> str:
+    """The figure of that name, which may begin with `best/`.
+
+    Raises:
+        ValueError: no run has it; says which are much like it, and all there are.
+    """
+    known, plain = figures_of(records), name.removeprefix("best/")
+    if plain in known:
+        return plain
+    if not known:
+        raise ValueError(f"no run has a figure yet, so none is called {name}; drop --by, or wait for a validation")
+    parts = plain.split("/")
+    near = [each for each in known if set(parts) <= {"last", *each.split("/")}]  # val/top10: something left out
+    near = near or get_close_matches(plain, known, n=3)
+    guess = f"did you mean {' or '.join(near[:3])}? " if near else ""
+    raise ValueError(f"no run has the figure {plain}; {guess}there are {', '.join(known)}")
 
 
 def headline(records: Sequence[Record]) -> list[str]:

@@ -56,3 +56,12 @@ def prune(folder: Path, epoch: int, monitor: str, value: float | None) -> None:
     """Say in `folder` that its trial was ended early, after which epoch and by which figure."""
     with atomic_file(folder / PRUNED) as part:
         part.write_text(json.dumps({"epoch": epoch, "monitor": monitor, "value": value}, indent=1))
+
+
+def why_pruned(folder: Path) -> str:
+    """`after epoch 3, by val/loss 2.34`, of a trial that was ended early."""
+    try:
+        found = json.loads((folder / PRUNED).read_text())
+        return f"after epoch {found['epoch']}, by {found['monitor']} {found['value']:.4g}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{PRUNED} cannot be read"
