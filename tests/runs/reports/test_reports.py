@@ -44,7 +44,7 @@ def test_only_what_differs_is_told_and_seeds_are_brought_together(swept: Path) -
     assert found.names == ("legendre_polys", "vision", "seed")
     assert found.counts() == "10 finished, 1 failed, 1 missing"
     assert len(found.settings) == 6
-    assert found.score[0] == "gain/mean"  # losses of two towers say nothing of each other
+    assert found.score[0] == "probe/mean"  # losses of two towers say nothing of each other
     by = {each.options: each for each in found.settings}
     assert by["5", "tiny"].spread("val/loss") == pytest.approx((0.2205, 0.001 / math.sqrt(2), 2))
     assert by["20", "vit16"].spread("val/loss")[2] == 0  # of a run that failed nothing counts
@@ -71,6 +71,45 @@ def test_learning_curves_have_the_colours_of_their_settings(swept: Path) -> None
     }
     drawn = [line.get_color() for line in lines if len(line.get_xdata())]
     assert sorted(drawn.count(each.get_color()) for each in legend.legend_handles) == [1, 2, 2, 2, 2, 2]
+
+
+def test_jobs_that_have_not_begun_are_not_of_the_settings_of_those_that_have(swept: Path) -> None:
+    for number in (2, 3, 6, 7, 10):
+        shutil.rmtree(swept / str(number))
+    found = compared(records([swept]))  # of the second tower no job has begun
+    assert found.names == ("legendre_polys", "vision", "seed")
+    assert {each.options: len(each.runs) for each in found.settings} == {
+        (polys, tower): 2 for polys in ("5", "10", "20") for tower in ("tiny", "vit16")
+    }
+    assert "| 5 | vit16 | 0 of 2 finished |" in compare.markdown(found)
+
+
+def test_where_networks_differ_the_best_is_not_the_one_with_the_worst_untrained_network() -> None:
+    runs = [
+        Record(f"{polys}", Path(), FINISHED, choices={"legendre_polys": f"{polys}", "vision": tower},
+               figures={"best/probe/mean": score, "best/gain/mean": gain})
+        for polys, score, gain, tower in ((10, 0.37, 0.03, "tiny"), (40, 0.20, 0.09, "statistics"))
+    ]  # fmt: skip
+    best = compared(runs).best()
+    assert best is not None
+    assert best.runs[0].name == "10"
+
+
+def test_a_panel_a_task_shows_the_same_network_untrained(swept: Path) -> None:
+    for folder in swept.iterdir():
+        if (path := folder / "metrics.json").is_file():
+            figures = json.loads(path.read_text())
+            figures["best/gain/cells_10/100/elevation_R2"] = 0.05
+            figures["best/probe/cells_20/100/country_accuracy"] = 0.5
+            path.write_text(json.dumps(figures))
+    drawn = charts.against_number(compared(records([swept])))
+    assert drawn is not None
+    titles = [each.get_title() for each in drawn.axes if each.get_title()]
+    assert titles[-2:] == ["country accuracy, 20° cells, 100 labels", "elevation R2, 10° cells, 100 labels"]
+    panel = next(each for each in drawn.axes if each.get_title() == titles[-1])
+    dashed = [line for line in panel.lines if line.get_linestyle() == "--"]
+    assert [list(map(float, line.get_xdata())) for line in dashed] == [[5.0, 10.0, 20.0], [5.0, 10.0]]
+    assert list(dashed[0].get_ydata()) == pytest.approx([0.01 * polys + 0.2 - 0.05 for polys in (5, 10, 20)])
 
 
 def test_the_csv_has_a_line_a_run_with_every_figure_unrounded(swept: Path) -> None:

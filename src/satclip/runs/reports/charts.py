@@ -1,6 +1,7 @@
 """Pictures of a comparison, for a paper: scores against the option that is a number, importance, learning curves."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
@@ -13,7 +14,9 @@ from satclip.runs.reports.record import FINISHED
 from satclip.runs.reports.scoring import better
 
 COLOURS = ("#2e6fbf", "#c8553d", "#0b7350", "#8a5fb0", "#b58a1b", "#55616c", "#3aa6a0", "#d47ba6")
-MOST_BARS, MOST_LINES, MOST_PANELS = 24, 40, 32
+MOST_BARS, MOST_LINES, MOST_PANELS, MOST_TICKS = 24, 40, 32, 8
+WIDE = 4  # panels in a row: two hold-outs of two numbers of labels
+FACTOR = 5.0  # between the ends of an axis, from which on it is logarithmic
 GREY = "#6b7580"
 DEGREES = ("legendre_polys", "le_type.legendre_polys")
 
@@ -43,25 +46,33 @@ def overview(found: Comparison) -> Figure | None:
 def against_number(found: Comparison) -> Figure | None:
     """Scores against L, or the first option that is a number: a panel a figure, a line a setting of the others.
 
-    Points are means over seeds, bars their standard deviation. None where no number differs.
+    Points are means over seeds, bars their standard deviation, dashed the same network untrained. A row is a task. None
+    where no number differs.
     """
     axis, other = axes_of(found)
     names = _panels(found)
     if axis is None or not names:
         return None
     lines = _lines(found, axis, other)
-    wide = min(4, len(names))
+    wide = min(WIDE, len(names))
     figure = Figure((3.1 * wide, 2.3 * math.ceil(len(names) / wide) + 0.4), dpi=150, layout="constrained")
     panels = figure.subplots(math.ceil(len(names) / wide), wide, squeeze=False).ravel()
+    at = sorted({x for points in lines.values() for x, _ in points})
     for axes, name in zip(panels, names, strict=False):
+        if name is None:
+            axes.set_axis_off()
+            continue
         for colour, (label, points) in enumerate(lines.items()):
             drawn = [(x, *each.spread(name)) for x, each in points if each.spread(name)[2]]
             if drawn:
                 errors, hue = _bars([each[2] for each in drawn]), COLOURS[colour % len(COLOURS)]
                 axes.errorbar([each[0] for each in drawn], [each[1] for each in drawn], yerr=errors, marker="o", ms=3,
                               lw=1.2, capsize=2, color=hue, label=_plain(label[:60]))  # fmt: skip
-        axes.set_title(_plain(SHORT.get(name, name)), fontsize=7, color=GREY)
+            bare = [(x, y) for x, each in points if (y := _untrained(each, name)) is not None]
+            axes.plot([x for x, _ in bare], [y for _, y in bare], color=COLOURS[colour % len(COLOURS)], lw=0.8, ls="--")
+        axes.set_title(_plain(_panel_title(name)), fontsize=7, color=GREY)
         axes.set_xlabel("L" if axis in DEGREES else _plain(axis), fontsize=7)
+        _ticks(axes, at)
         _calm(axes)
     for axes in panels[len(names) :]:
         axes.set_axis_off()
@@ -145,11 +156,36 @@ def _lines(found: Comparison, axis: str, other: Sequence[str]) -> dict[str, list
     return {label: sorted(points, key=lambda point: point[0]) for label, points in ordered}
 
 
-def _panels(found: Comparison) -> list[str]:
-    """The headline, then each task and hold-out by itself."""
+def _panels(found: Comparison) -> list[str | None]:
+    """The headline, then each task by hold-out and labels, from a new row on; None for no panel."""
     done = [each for each in found.records if each.state == FINISHED] or list(found.records)
     tasks = {key.removeprefix("best/") for each in done for key in each.figures if key.startswith("best/probe/")}
-    return [*columns(found), *sorted(tasks - {"probe/mean"})][:MOST_PANELS]
+    head: list[str | None] = [*columns(found)]
+    order = sorted(tasks - {"probe/mean"}, key=lambda name: (name.rpartition("/")[2], name))
+    return [*head, *([None] * (-len(head) % WIDE) if order else []), *order][:MOST_PANELS]
+
+
+def _panel_title(name: str) -> str:
+    """`country accuracy, 10° cells, 100 labels` for probe/cells_10/100/country_accuracy."""
+    found = re.fullmatch(r"probe/cells_([\d.]+)/(\d+)/(.+)", name)
+    return f"{found[3].replace('_', ' ')}, {found[1]}° cells, {found[2]} labels" if found else SHORT.get(name, name)
+
+
+def _untrained(setting: Setting, name: str) -> float | None:
+    """The score of the network before it was trained, which is the score less its gain."""
+    if not name.startswith("probe/"):
+        return None
+    (score, _, scored), (gain, _, gained) = setting.spread(name), setting.spread(f"gain/{name.removeprefix('probe/')}")
+    return score - gain if scored and scored == gained else None
+
+
+def _ticks(axes: Axes, at: Sequence[float]) -> None:
+    """The values there are, evenly where they grow by factors."""
+    if at[0] > 0 and at[-1] / at[0] >= FACTOR:
+        axes.set_xscale("log")
+        axes.minorticks_off()
+    if len(at) <= MOST_TICKS:
+        axes.set_xticks(at, [f"{x:g}" for x in at])
 
 
 def _bars(spreads: Sequence[float]) -> list[float]:

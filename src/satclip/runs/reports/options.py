@@ -41,10 +41,12 @@ def differing(records: Sequence[Record]) -> list[str]:
     several that always change together the shortest name stands for all, unless each was given.
     """
     known = [each for each in records if each.state != MISSING] or list(records)
+    missing = [each for each in records if each.state == MISSING]  # of them only what was given is known
     given = {key_of(each).lstrip("/") for record in records for each in record.overrides}
     names = dict.fromkeys([*sorted(given), *_sorted(known, "choices"), *_sorted(known, "config")])
     columns = {name: tuple(each.option(name) or NONE for each in known) for name in names if not _of_no_effect(name)}
-    columns = {name: values for name, values in columns.items() if len({*values}) > 1}
+    asked = {name: {each.config[name] for each in missing if name in each.config} for name in columns}
+    columns = {name: values for name, values in columns.items() if len({*values, *asked[name]}) > 1}
     groups = [name for name in columns if any(name in each.choices for each in known)]
     kept: list[str] = []
     for name, values in columns.items():

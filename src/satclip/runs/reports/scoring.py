@@ -8,10 +8,10 @@ from satclip.runs.reports.options import Setting
 from satclip.runs.reports.record import Record
 from satclip.runs.units import unit_of
 
-LOSS, GAIN = "val/loss", "gain/mean"
+LOSS, PROBES, GAIN = "val/loss", "probe/mean", "gain/mean"
 TOP10, FAR = "image_to_location/top10", "image_to_location/median_km"
 # Of a run in one line; retrieval as the report has it, or as the last validation.
-HEADLINE = (LOSS, f"retrieval/{TOP10}", f"retrieval/{FAR}", f"val/{TOP10}", f"val/{FAR}", "probe/mean", GAIN)
+HEADLINE = (LOSS, f"retrieval/{TOP10}", f"retrieval/{FAR}", f"val/{TOP10}", f"val/{FAR}", PROBES, GAIN)
 CHANGES_THE_LOSS = ("loss", "loss.", "dataset.batch_size", "temperature", "embedding_dim", "vision", "dataset")
 
 
@@ -51,7 +51,11 @@ def headline(records: Sequence[Record]) -> list[str]:
 
 
 def main_score(records: Sequence[Record], names: Sequence[str]) -> tuple[str, str]:
-    """The figure to order by, and why: val/loss, unless what differs makes losses incomparable."""
+    """The figure to order by, and why: val/loss, unless what differs makes losses incomparable.
+
+    Then the probes themselves and not their gain: an untrained network is the worse the higher L, so that the gain is
+    largest where the score is lowest. Where runs share their untrained network, both have one order.
+    """
     there = headline(records)
     asked = {each.config.get("optimized_metric", "").removeprefix("best/") for each in records} - {"", LOSS}
     if len(asked) == 1 and (name := asked.pop()) in figures_of(records):
@@ -59,9 +63,7 @@ def main_score(records: Sequence[Record], names: Sequence[str]) -> tuple[str, st
     culprit = next((name for name in names if name.startswith(CHANGES_THE_LOSS)), None)
     if culprit is None and LOSS in there:
         return LOSS, "the loss at the best validation"
-    other = next(
-        (name for name in (GAIN, "probe/mean", f"retrieval/{TOP10}", f"val/{TOP10}", LOSS) if name in there), LOSS
-    )
+    other = next((name for name in (PROBES, GAIN, f"retrieval/{TOP10}", f"val/{TOP10}", LOSS) if name in there), LOSS)
     why = f"losses are not comparable where {culprit} differs" if culprit and other != LOSS else "what there is"
     return other, why
 

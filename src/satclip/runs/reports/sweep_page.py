@@ -109,7 +109,10 @@ def _body(found: Comparison, title: str) -> Iterator[str]:
     if best is not None:
         mean, spread, count = best.spread(score)
         off = "" if math.isnan(spread) else f"{spread_shown(spread)} over {count} seeds"
-        yield f"<p>Best setting: {escape(score)} {shown(mean, score)}{off}.</p>{html.command(best.runs[0].command)}"
+        what = ", ".join(f"{name}={value}" for name, value in zip(found.varied, best.options, strict=True))
+        said = f"{escape(score)} {shown(mean, score)}{off}"
+        yield f"<p>Best setting: <b>{escape(what) or 'the only one'}</b>, {said}.</p>"
+        yield html.command(best.runs[0].command)
     yield _controls()
     yield "<div class='wide'><table id='runs'><thead></thead><tbody></tbody></table></div>"
     yield "<button type='button' id='more'>more</button>"
@@ -120,8 +123,9 @@ def _body(found: Comparison, title: str) -> Iterator[str]:
     yield f"<div class='two'><div><h2>Score against one option</h2>{_choice('against', 'axis')}<div id='spread'></div>"
     yield f"</div><div><h2>Learning curves</h2>{_choice('figure', 'curve')}<div id='curves'></div></div></div>"
     if image := html.drawing(charts.against_number(found), "scores against the option that is a number"):
-        yield "<h2>Which one serves which task</h2><p class='small'>Means over seeds, bars: their standard deviation. "
-        yield f"Each panel is a figure; probes by hold-out and labels.</p><div class='wide panels'>{image}</div>"
+        yield "<h2>Which one serves which task</h2><p class='small'>Means over seeds, bars: their standard deviation; "
+        yield "dashed: the same network untrained. A row a task, by hold-out (the side of the cells without a label) "
+        yield f"and number of labels.</p><div class='wide panels'>{image}</div>"
     if image := html.drawing(charts.importances(found), "importance of each option"):
         yield f"<h2>Importance of each option</h2><p class='small'>{escape(METHOD)}</p>{image}"
     if len(found.settings) > 1:
@@ -156,7 +160,7 @@ def _benchmark(found: Comparison) -> Iterator[str]:
         known = [value for value, _ in cells if not math.isnan(value)]
         top = max(known) if len(known) > 1 else math.nan
         marked = (f"<span class='{'best' if value == top else ''}'>{escape(text)}</span>" for value, text in cells)
-        lines.append([*map(escape, (f"{key[0]}, {key[3]}", key[1], key[2])), *marked])
+        lines.append([*map(escape, (f"{key[0].replace('_', ' ')}, {key[3]}", key[1], key[2])), *marked])
     yield (
         f"<h2>Benchmark side by side</h2><p class='small'>One run of each of the {len(runs)} best settings; 95 % "
         "intervals over cells, each run by itself: where they overlap, a difference may be luck. Green: the highest of "

@@ -44,6 +44,8 @@ def write_report(folders: Sequence[Path], output: Path | None = None, score: str
     if len(bare) > PAGES:
         log.warning("%d runs have no page of their own; the best %d of them get one now", len(bare), PAGES)
     title = ", ".join(folder.absolute().name for folder in folders[:4]) + (", ..." if len(folders) > 4 else "")
+    names = {run.config["name"] for run in found.records if "name" in run.config}
+    title = f"{names.pop()}, {title}" if len(names) == 1 else title
     return sweep_page.save(found, target, f"{title}: {len(found.records):,} runs")
 
 

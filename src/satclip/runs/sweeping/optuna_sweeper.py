@@ -106,8 +106,9 @@ class OptunaSweeper(Sweeper):
         directions = studies.directions_of(self.direction, self.metrics)
         if culprit := next((name for name in space if name.startswith(CHANGES_THE_LOSS)), None):
             for name in (each for each in self.metrics if is_loss(each)):
-                log.warning("losses are not comparable where %s differs, and %s is one; optimized_metric=best/gain/mean "
-                            "or best/val/image_to_location/top10 can be", culprit, name)  # fmt: skip
+                log.warning("losses are not comparable where %s differs, and %s is one; "
+                            "optimized_metric=best/probe/mean or best/val/image_to_location/top10 can be",
+                            culprit, name)  # fmt: skip
         self.sign = 1 if self.prune_by is None else studies.sign_of(self.prune_by, directions)
         self.url = self.storage or f"sqlite:///{self.folder.absolute() / studies.FILE}"
         name = self.study_name or self.folder.name
