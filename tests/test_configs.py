@@ -1,6 +1,11 @@
 """Everything in conf/ and sweeps/ composes; every experiment builds."""
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -22,6 +27,7 @@ from satclip.runs import hydra_setup
 from satclip.runs.config import checks
 from satclip.runs.reports.scoring import CHANGES_THE_LOSS
 from satclip.runs.sweeping import wandb_file
+from satclip.training.callbacks.resumable import STOP
 
 CONF = Path(__file__).parents[1] / "conf"
 SWEEPS = CONF.parent / "sweeps"
@@ -226,6 +232,35 @@ def test_a_launcher_s_preset_has_only_what_its_plugin_takes(launcher: str) -> No
         assert (made.params["gpus_per_node"], made.params["tasks_per_node"]) == (1, 1)  # type: ignore[attr-defined]
     if launcher == "ray":
         assert made.ray_cfg.remote == {"num_cpus": 1, "num_gpus": min(1, torch.cuda.device_count())}  # type: ignore[attr-defined]
+
+
+@pytest.mark.slow
+def test_slurm_is_told_to_send_the_signal_at_which_a_run_saves(tmp_path: Path) -> None:
+    (tmp_path / "srun").touch(0o755)
+    script = """
+import sys
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.plugins import Plugins
+from hydra.core.utils import setup_globals
+from hydra.types import HydraContext, RunMode
+from satclip.runs import hydra_setup
+setup_globals()
+hydra_setup.register()
+loader = ConfigLoaderImpl(create_config_search_path(sys.argv[1]))
+config = loader.load_configuration("train", ["hydra/launcher=submitit_slurm"], run_mode=RunMode.MULTIRUN)
+context = HydraContext(loader, Callbacks())
+Plugins.instance().instantiate_launcher(hydra_context=context, task_function=print, config=config)
+from submitit.slurm.slurm import _make_sbatch_string
+print(_make_sbatch_string(command="x", folder=".", signal_delay_s=config.hydra.launcher.signal_delay_s))
+"""
+    surroundings = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    surroundings.pop("SUBMITIT_PREEMPT_SIGNAL", None)
+    command = [sys.executable, "-c", script, str(CONF)]
+    done = subprocess.run(command, capture_output=True, text=True, env=surroundings, timeout=100, check=True)
+    (asked,) = re.findall(r"#SBATCH --signal=(\w+)@600", done.stdout)
+    assert getattr(signal, f"SIG{asked}") in STOP
 
 
 def test_slurm_is_asked_for_only_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

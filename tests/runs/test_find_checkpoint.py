@@ -2,11 +2,17 @@
 
 import logging
 import os
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from hydra.conf import HydraConf
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 
+from satclip.runs import find_checkpoint
 from satclip.runs.find_checkpoint import newest_readable, step_of
 
 
@@ -54,3 +60,23 @@ def test_a_damaged_one_is_stepped_over_with_a_warning(
 def test_one_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="ckpt_path=auto takes the newest"):
         step_of(tmp_path / "none.ckpt")
+
+
+def test_a_job_that_a_launcher_began_names_the_command_of_its_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = tmp_path / "my sweep"
+    sweep.mkdir()
+    node = {
+        "hydra": ["hydra/launcher=submitit_slurm", "hydra.sweep.dir=x", "hydra.mode=MULTIRUN"],
+        "task": ["seed=0,1"],
+    }
+    OmegaConf.save({"hydra": {"overrides": node}}, sweep / "multirun.yaml")
+    config = OmegaConf.create({"hydra": OmegaConf.structured(HydraConf)})
+    config.hydra.mode = RunMode.MULTIRUN
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", config)
+    monkeypatch.setattr(sys, "argv", ["/lib/submitit/core/_submit.py", "/jobs"])
+    expected = f"train.py -m hydra/launcher=submitit_slurm seed=0,1 'hydra.sweep.dir=\"{sweep}\"'"
+    assert find_checkpoint.command(sweep / "0") == f"python {expected}"
+    monkeypatch.setattr(sys, "argv", ["train.py", "-m", "seed=0,1", "hydra.sweep.dir=x"])
+    assert find_checkpoint.command(sweep / "0") == f"python train.py -m seed=0,1 'hydra.sweep.dir=\"{sweep}\"'"

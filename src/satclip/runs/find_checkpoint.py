@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 from satclip.runs.again import OF_ONE_START, flags_first, key_of, quoted, resuming
 
@@ -65,11 +66,21 @@ def other_run(checkpoint: Path, folder: Path) -> Path | None:
 def command(folder: Path) -> str:
     """The command line of this process, with what has it resume in `folder`."""
     if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:  # its jobs resume by themselves
-        arguments = [each for each in sys.argv[1:] if key_of(each) != "hydra.sweep.dir"]
+        program, *given = _sweep_begun_by(folder.parent)
+        arguments = [each for each in given if key_of(each) != "hydra.sweep.dir"]
         arguments.append(f"hydra.sweep.dir={quoted(folder.parent)}")
     else:
-        arguments = resuming(sys.argv[1:], folder)
-    return shlex.join(["python", sys.argv[0], *arguments])
+        program, arguments = sys.argv[0], resuming(sys.argv[1:], folder)
+    return shlex.join(["python", program, *arguments])
+
+
+def _sweep_begun_by(sweep: Path) -> list[str]:
+    """The command line of a sweep, train.py first, in a process that a launcher may have begun by a line of its own."""
+    noted = sweep / "multirun.yaml"
+    if {"-m", "--multirun"} & set(sys.argv) or not noted.is_file():
+        return sys.argv
+    given = OmegaConf.load(noted).hydra.overrides
+    return ["train.py", "-m", *(each for each in given.hydra if key_of(each) != "hydra.mode"), *given.task]
 
 
 def begun_by() -> list[str]:

@@ -1,6 +1,7 @@
 """Room for conf/hydra/launcher beside what the launchers' plugins bring under the same names, and what they need."""
 
 import functools
+import os
 import shutil
 import sys
 from typing import Any
@@ -12,6 +13,10 @@ from satclip.runs.config.hooks import wrap
 
 OURS = ("submitit_slurm", "ray")
 OF_SLURM = ".SlurmLauncher"
+SIGNAL = (
+    "SUBMITIT_PREEMPT_SIGNAL",
+    "USR1",
+)  # ahead of the time limit: a run saves at that; submitit's own ends it unsaved
 
 
 def register() -> None:
@@ -29,6 +34,7 @@ def register() -> None:
 def _where_it_can_be(instantiate: Any) -> Any:
     @functools.wraps(instantiate)
     def instantiate_launcher(self: Plugins, **given: Any) -> Any:
+        os.environ.setdefault(*SIGNAL)
         target = str(given["config"].hydra.launcher.get("_target_"))
         if target.endswith(OF_SLURM) and shutil.which("srun") is None:
             sys.exit(

@@ -11,7 +11,7 @@ from satclip.runs.reports.compare import SHORT, Comparison, columns
 from satclip.runs.reports.importance import importance
 from satclip.runs.reports.options import Setting, number
 from satclip.runs.reports.record import FINISHED
-from satclip.runs.reports.scoring import better
+from satclip.runs.reports.scoring import GAIN, PROBES, better
 
 COLOURS = ("#2e6fbf", "#c8553d", "#0b7350", "#8a5fb0", "#b58a1b", "#55616c", "#3aa6a0", "#d47ba6")
 MOST_BARS, MOST_LINES, MOST_PANELS, MOST_TICKS = 24, 40, 32, 8
@@ -161,7 +161,9 @@ def _panels(found: Comparison) -> list[str | None]:
     done = [each for each in found.records if each.state == FINISHED] or list(found.records)
     tasks = {key.removeprefix("best/") for each in done for key in each.figures if key.startswith("best/probe/")}
     head: list[str | None] = [*columns(found)]
-    order = sorted(tasks - {"probe/mean"}, key=lambda name: (name.rpartition("/")[2], name))
+    if PROBES in head and found.score[0] != GAIN:  # there the gain is what lies between the lines
+        head = [name for name in head if name != GAIN]
+    order = sorted(tasks - {PROBES}, key=lambda name: (name.rpartition("/")[2], name))
     return [*head, *([None] * (-len(head) % WIDE) if order else []), *order][:MOST_PANELS]
 
 
