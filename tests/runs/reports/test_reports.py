@@ -112,6 +112,17 @@ def test_a_panel_a_task_shows_the_same_network_untrained(swept: Path) -> None:
     assert list(dashed[0].get_ydata()) == pytest.approx([0.01 * polys + 0.2 - 0.05 for polys in (5, 10, 20)])
 
 
+def test_numbers_that_were_drawn_are_shown_in_four_digits_and_kept_whole(tmp_path: Path) -> None:
+    for number, rate in enumerate(("0.0012520653814999472", "1e-05")):
+        run(tmp_path / str(number), f"optimizer.lr={rate}", config={"optimizer": {"lr": rate}})
+    found = compared(records([tmp_path]))
+    text = compare.markdown(found)
+    assert "| 0.001252 | 1 |" in text
+    assert "| 1e-05 | 1 |" in text
+    assert "optimizer.lr=0.0012520653814999472" in text  # in the command
+    assert "0.0012520653814999472" in compare.csv_text(found)
+
+
 def test_the_csv_has_a_line_a_run_with_every_figure_unrounded(swept: Path) -> None:
     lines = list(csv.DictReader(compare.csv_text(compared(records([swept]))).splitlines()))
     assert [line["run"] for line in lines] == [str(number) for number in range(12)]  # 2 before 10

@@ -34,7 +34,7 @@ def _arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     epilog="""\b
 Examples:
   satclip report multirun/blue_marble/2026-11-26_10-00-00
-  satclip report outputs multirun --by gain/mean -o all_runs
+  satclip report outputs multirun --by probe/mean -o all_runs
   satclip report multirun/blue_marble/2026-11-26_10-00-00 --by probe/cells_10/100/elevation_R2
   satclip report run/wandb/offline-run-20261126_100000-abc""",
 )
@@ -58,7 +58,7 @@ def report(folders: tuple[Path, ...], *, output: Path | None, score: str | None)
     epilog="""\b
 Examples:
   satclip compare multirun/blue_marble/2026-11-26_10-00-00
-  satclip compare outputs/blue_marble/* --by best/gain/mean -o comparison
+  satclip compare outputs/blue_marble/* --by best/probe/mean -o comparison
   satclip compare multirun/blue_marble/2026-11-26_10-00-00 --by retrieval/image_to_location/top10""",
 )
 @_arguments

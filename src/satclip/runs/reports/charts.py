@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from satclip.runs.reports.compare import SHORT, Comparison, columns
 from satclip.runs.reports.importance import importance
-from satclip.runs.reports.options import Setting, number
+from satclip.runs.reports.options import Setting, brief, number
 from satclip.runs.reports.record import FINISHED
 from satclip.runs.reports.scoring import GAIN, PROBES, better
 
@@ -197,7 +197,8 @@ def _bars(spreads: Sequence[float]) -> list[float]:
 
 def _label(found: Comparison, each: Setting) -> str:
     """`L=20, lr=0.001`; the name of the run where nothing differs."""
-    return ", ".join(f"{_short(n)}={v}" for n, v in zip(found.varied, each.options, strict=True)) or each.runs[0].name
+    named = (f"{_short(name)}={brief(value)}" for name, value in zip(found.varied, each.options, strict=True))
+    return ", ".join(named) or each.runs[0].name
 
 
 def _short(name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from satclip.downstream.benchmark.markdown import table
-from satclip.runs.reports.options import NONE, SEED, Setting, differing, settings
+from satclip.runs.reports.options import NONE, SEED, Setting, brief, differing, settings
 from satclip.runs.reports.record import FINISHED, STATES, Record
 from satclip.runs.reports.scoring import best_setting, better, figure_called, figures_of, headline, main_score, shown
 
@@ -87,7 +87,7 @@ def rows(found: Comparison) -> tuple[list[str], list[list[str]]]:
     for each in found.settings:
         done = sum(run.state == FINISHED for run in each.runs)
         runs = str(done) if done == len(each.runs) else f"{done} of {len(each.runs)} finished"
-        lines.append([*each.options, runs, *(spread_text(each, name) for name in figures)])
+        lines.append([*map(brief, each.options), runs, *(spread_text(each, name) for name in figures)])
     return head, lines
 
 

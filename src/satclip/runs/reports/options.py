@@ -76,6 +76,12 @@ def number(text: str | None) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def brief(text: str) -> str:
+    """An option as a person reads it: of a number that was drawn, four digits."""
+    value = number(text)
+    return text if value is None or len(text) <= 8 else f"{value:.4g}"
+
+
 def _follows(values: tuple[str, ...], group: tuple[str, ...]) -> bool:
     """Whether each option of a group has one value of the other option."""
     pairs: Mapping[str, str] = dict(zip(group, values, strict=True))

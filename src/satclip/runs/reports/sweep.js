@@ -20,7 +20,10 @@ function value(run, column) {
 function text(run, column) {
   const found = value(run, column);
   if (found === null || found === undefined) return "–";
-  if (column.figure === undefined) return String(found);
+  if (column.figure === undefined) {
+    const drawn = column.option !== undefined && String(found).length > 8 && String(found).trim() !== "" ? Number(found) : NaN;
+    return Number.isFinite(drawn) ? String(+drawn.toPrecision(4)) : String(found);
+  }
   if (typeof found !== "number") return String(found);
   const unit = DATA.units[column.key] || "";
   if (column.key === "epoch") return String(found);

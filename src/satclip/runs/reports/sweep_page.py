@@ -13,7 +13,7 @@ from satclip.plots.world import save as save_picture
 from satclip.runs.reports import charts, html
 from satclip.runs.reports.compare import SHORT, Comparison, columns, rows, spread_shown
 from satclip.runs.reports.importance import METHOD
-from satclip.runs.reports.options import SEED
+from satclip.runs.reports.options import SEED, brief
 from satclip.runs.reports.record import Record
 from satclip.runs.reports.scoring import better, figures_of, shown
 from satclip.runs.units import unit_of
@@ -109,7 +109,7 @@ def _body(found: Comparison, title: str) -> Iterator[str]:
     if best is not None:
         mean, spread, count = best.spread(score)
         off = "" if math.isnan(spread) else f"{spread_shown(spread)} over {count} seeds"
-        what = ", ".join(f"{name}={value}" for name, value in zip(found.varied, best.options, strict=True))
+        what = ", ".join(f"{name}={brief(value)}" for name, value in zip(found.varied, best.options, strict=True))
         said = f"{escape(score)} {shown(mean, score)}{off}"
         yield f"<p>Best setting: <b>{escape(what) or 'the only one'}</b>, {said}.</p>"
         yield html.command(best.runs[0].command)
