@@ -168,7 +168,7 @@ def _benchmark(found: Comparison) -> Iterator[str]:
     )
     options = [[f"{name.rpartition('.')[2]}={run.option(name)}" for name in found.names] for run in runs]
     heads = (", ".join([run.name, *each]) for run, each in zip(runs, options, strict=True))
-    yield html.table(("task", "hold-out", "labels", *heads), lines, marked=True)
+    yield f"<div class='sides'>{html.table(('task', 'hold-out', 'labels', *heads), lines, marked=True)}</div>"
 
 
 def _key(line: Mapping[str, str]) -> tuple[str, ...]:
