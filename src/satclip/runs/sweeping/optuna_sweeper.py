@@ -16,9 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from satclip.better import is_loss
 from satclip.optional_import import require
-from satclip.runs.reports.scoring import CHANGES_THE_LOSS
 from satclip.runs.sweeping import space as spaces
 from satclip.runs.sweeping import trial as trials
 
@@ -104,11 +102,7 @@ class OptunaSweeper(Sweeper):
         OmegaConf.save(self.composed, self.folder / "multirun.yaml")
         self.metrics = _listed(self.composed.optimized_metric)
         directions = studies.directions_of(self.direction, self.metrics)
-        if culprit := next((name for name in space if name.startswith(CHANGES_THE_LOSS)), None):
-            for name in (each for each in self.metrics if is_loss(each)):
-                log.warning("losses are not comparable where %s differs, and %s is one; "
-                            "optimized_metric=best/probe/mean or best/val/image_to_location/top10 can be",
-                            culprit, name)  # fmt: skip
+        studies.warn_of_losses(self.metrics, list(space))
         self.sign = 1 if self.prune_by is None else studies.sign_of(self.prune_by, directions)
         self.url = self.storage or f"sqlite:///{self.folder.absolute() / studies.FILE}"
         name = self.study_name or self.folder.name

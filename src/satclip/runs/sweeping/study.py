@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
 
-from satclip.better import higher_is_better
+from satclip.better import higher_is_better, is_loss
 from satclip.runs import run_folder
+from satclip.runs.reports.scoring import CHANGES_THE_LOSS
 from satclip.runs.sweeping import trial as trials
 from satclip.training.callbacks.pruning import Pruning
 
@@ -40,6 +41,16 @@ def directions_of(given: str | Sequence[str], metrics: Sequence[str]) -> list[st
             raise ValueError(f"{name} gets better the other way: give hydra.sweeper.direction={DIRECTIONS[higher]}")
         found.append(DIRECTIONS[bool(higher)] if direction == "auto" else direction)
     return found
+
+
+def warn_of_losses(metrics: Sequence[str], varied: Sequence[str]) -> None:
+    """Warn where an objective is a loss, and something varies that changes what losses mean."""
+    culprit = next((name for name in varied if name.startswith(CHANGES_THE_LOSS)), None)
+    for name in (each for each in metrics if culprit and is_loss(each)):
+        log.warning(
+            "losses are not comparable where %s differs, and %s is one; optimized_metric=best/probe/mean or "
+            "best/val/image_to_location/top10 can be", culprit, name,
+        )  # fmt: skip
 
 
 def sign_of(prune_by: str, directions: Sequence[str]) -> int:
