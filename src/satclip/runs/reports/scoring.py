@@ -53,7 +53,7 @@ def headline(records: Sequence[Record]) -> list[str]:
 def main_score(records: Sequence[Record], names: Sequence[str]) -> tuple[str, str]:
     """The figure to order by, and why: val/loss, unless what differs makes losses incomparable.
 
-    Then the probes themselves and not their gain: an untrained network is the worse the higher L, so that the gain is
+    Then the probes themselves and not their gain: an untrained network of a high L is poor, so that the gain may be
     largest where the score is lowest. Where runs share their untrained network, both have one order.
     """
     there = headline(records)
