@@ -3,6 +3,7 @@
 import csv
 import logging
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +14,26 @@ from satclip.downstream.table import Table
 from satclip.files import atomic_file
 
 log = logging.getLogger(__name__)
+TABLES = ("records.csv", "summary.csv")  # by which an older report is known, and then replaced
 NAMES = ("report.html", "report.md", "records.csv", "summary.csv", "table.md")
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse, before any work is done, a folder that a report cannot be written into.
+
+    Raises:
+        ValueError: it cannot be made or written to, or holds a file of somebody else's under a name of the report.
+    """
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"{there} is a file, so there can be no folder {folder}; name another")
+    if not os.access(there, os.W_OK):
+        raise ValueError(f"{there} cannot be written to; name a folder elsewhere")
+    taken = [name for name in NAMES if (folder / name).exists()]
+    if taken and not all((folder / name).exists() for name in TABLES):
+        raise ValueError(
+            f"{folder} holds {', '.join(taken)}, not of a report, which would be lost; name another folder"
+        )
 
 
 def save(
