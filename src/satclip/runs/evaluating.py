@@ -81,17 +81,20 @@ def _run(config: DictConfig) -> float:
         holdouts=words(protocol.holdouts),
         labels=words(protocol.labels),
         draws=protocol.draws,
-        probe=protocol.probe,
+        probe=config.probe,
         places=protocol.places,
         seed=config.seed,
         workers=config.workers,
     )
+    folder = Path(config.output_dir)
+    files.check_folder(folder)
     made = rows(_listed(config.model), _listed(config.rivals), quick=settings.few)
     chosen = choose.load(tasks_of(config.task))
-    folder = Path(config.output_dir)
     if settings.probe == COORDBENCH:
         with watching("CoordBench") as progress:
             lines = list(coordbench_table.coordbench_lines(made.rows, chosen.tasks, seed=settings.seed, watch=progress))
+        if not lines:
+            raise ValueError("; ".join(("nothing to score", *chosen.missing)))
         tell_coordbench(lines, (*chosen.missing, *made.missing))
         log.info("written: %s", coordbench_table.save_lines(lines, folder))
         return np.nan

@@ -170,7 +170,8 @@ def _predicted(method: Predictor, task: Labels, goal: Goal, draw: Draw, train: R
 
 
 def _ask(method: Predictor, task: Labels, train: Rows, test: Rows, folds: Rows) -> Array:
-    answer = method.fit_predict(task.lonlat[train], task.target[train], task.lonlat[test], task.classes, folds)
+    told = method.fit_predict(task.lonlat[train], task.target[train], task.lonlat[test], task.classes, folds)
+    answer: Array = np.asarray(told)
     shape = (len(test),) if task.classes is None else (len(test), len(task.classes))
     if answer.shape != shape or not np.isfinite(answer).all():
         raise ValueError(

@@ -129,7 +129,9 @@ def _read(path: Path, names: Sequence[str] | None) -> tuple[list[str], dict[str,
 def _columns(path: Path, reader: Reader, found: list[str], names: Sequence[str]) -> dict[str, list[str]]:
     absent = [name for name in names if name not in found]
     if absent:
-        raise ValueError(f"{path} has no column {', '.join(absent)}; it has {', '.join(found)}")
+        raise ValueError(
+            f"{path} has no column {', '.join(absent)}; it has {', '.join(found)}; give a file that has it"
+        )
     twice = [name for name in names if found.count(name) > 1]
     if twice:
         raise ValueError(f"{path} has two columns called {', '.join(twice)}; rename one")
