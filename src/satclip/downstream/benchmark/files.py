@@ -58,9 +58,10 @@ def save(
         written.append(path)
         watch(path)
 
-    keep(_text(folder / "report.md", document(found, beside)))
+    # The two by which a report is known come first: what is stopped between two files is replaced the next time.
     keep(_csv(folder / "records.csv", (record.flat() for record in found.results.records)))
     keep(_csv(folder / "summary.csv", summary(found)))
+    keep(_text(folder / "report.md", document(found, beside)))
     keep(_text(folder / "table.md", compact(found) + "\n"))
     try:
         from satclip.downstream.benchmark.page import page  # matplotlib is of another extra
