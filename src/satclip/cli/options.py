@@ -181,6 +181,18 @@ def spacing_option(function: Function) -> Function:
     )(function)
 
 
+def refuse_grid_options(option: str) -> None:
+    """Refuse `--bounds` and `--resolution` where no grid is asked for, which `option` would do.
+
+    Raises:
+        click.UsageError: one of them was given.
+    """
+    context = click.get_current_context()
+    for name in ("bounds", "resolution"):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} is of a grid, and none is asked for: give {option} as well")
+
+
 def grid_options(function: Function) -> Function:
     """`--resolution` and `--bounds` of a grid of cells."""
     bounds = click.option(

@@ -6,7 +6,7 @@ import numpy as np
 
 import satclip
 from satclip.cli.progress import bar
-from satclip.cli.rasters import check_room, open_raster
+from satclip.cli.rasters import open_raster
 from satclip.cli.rasters.cells import Cells, slices
 from satclip.downstream.benchmark.answered import answered
 from satclip.downstream.benchmark.fitted import Fitted
@@ -40,7 +40,6 @@ def predict(fitted: Fitted, encoder: Places, path: Path, cells: Cells, labels: L
     # In float32 a large offset (seconds since 1970, an easting) would swallow what the labels differ by.
     coarse = np.spacing(np.float32(np.abs(labels.target).max())) > 1e-3 * np.ptp(labels.target)
     dtype = "float64" if labels.classes is None and coarse else "float32"
-    check_room(path, cells, width=1, dtype=dtype)
     with (
         atomic_file(path) as part,
         open_raster(path, part, cells, width=1, dtype=dtype, tags=tags, bands=(target,)) as raster,

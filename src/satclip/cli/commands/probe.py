@@ -67,6 +67,8 @@ def probe(
 
     A map of the errors is written to LABELS_COLUMN_errors.png in this folder unless --map names another file.
     """
+    if raster is None:
+        options.refuse_grid_options("--predict")
     need("evaluate", "scipy", "sklearn", "threadpoolctl")
     need("cli", "pyarrow")
     picture = picture or Path(f"{labels.name.split('.')[0]}_{target}_errors.png".replace("/", "_"))
@@ -82,6 +84,7 @@ def probe(
 
     from satclip.cli.models import check_dims
     from satclip.cli.probing import draw_errors, predict
+    from satclip.cli.rasters import check_room
     from satclip.cli.rasters.cells import Cells
     from satclip.cli.tables.labels import read_labels
     from satclip.downstream.benchmark.choose import Chosen
@@ -94,6 +97,8 @@ def probe(
     from satclip.downstream.rivals import Frozen
 
     cells = None if raster is None else Cells.covering(bounds, resolution)
+    if raster is not None and cells is not None:
+        check_room(raster, cells, width=1, dtype="float64")
     with expected(ValueError, OSError, LookupError, ModuleNotFoundError):
         if output is not None:
             check_folder(output)

@@ -101,7 +101,7 @@ class Fitted:
 
 
 def _npz(path: Path) -> tuple[Array, Array, str]:
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         return file["weights"], file["intercept"], str(file["about"])
 
 
