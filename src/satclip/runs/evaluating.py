@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from satclip.downstream.benchmark.run import Benchmark
 
 log = logging.getLogger(__name__)
+EXAMPLES = {"model": "best.ckpt", "path": "labels.csv", "target": "temperature"}
 LISTS = ("model", "rivals")
 QUOTED = ("'", '"', "[")
 
@@ -37,8 +38,9 @@ def arguments(given: Sequence[str]) -> list[str]:
     """
     if any(each.split("=")[0] in ONLY_PRINTS for each in given):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `--help | head` closes the output early, and that is no error
-    if {"-m", "--multirun"} & set(given):
-        return list(given)
+    multirun = [each for each in given if each in ("-m", "--multirun")]
+    if multirun:  # in front, where argparse takes it whatever comes after
+        return [*multirun, *(each for each in given if each not in multirun)]
     return [word for each in given for word in _plain(each)]
 
 
@@ -54,7 +56,9 @@ def main(config: DictConfig) -> float:
     try:
         return _run(config)
     except MissingMandatoryValue as error:
-        sys.exit(f"error: {str(error).splitlines()[0]}; give model=best.ckpt, or whatever is asked for")
+        told = str(error).splitlines()[0]
+        name = told.rpartition(" ")[2]
+        sys.exit(f"error: {told}; give {name}={EXAMPLES.get(name.rpartition('.')[2], '...')}")
     except (ValueError, OSError, ModuleNotFoundError, InstantiationException) as error:
         if isinstance(error, ValueError) and not is_raised_on_purpose(error):
             raise
@@ -133,7 +137,7 @@ def _plain(option: str) -> Iterator[str]:
         yield f"{key}=[{','.join(_quoted(part) for part in value.split(','))}]"
     elif key == "task":
         yield "~task"
-        yield from (f"+task@task.{name}={name}" for part in value.split(",") if (name := part.strip()))
+        yield from (f"+task@task.{name}={name}" for part in dict.fromkeys(value.split(",")) if (name := part.strip()))
     else:
         yield option
 

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 import numpy as np
 
+from satclip.downstream.benchmark.settings import FEWEST
 from satclip.downstream.contract import Labels
 from satclip.downstream.evaluate.holdouts import same_place
 from satclip.downstream.tasks import TASKS, Task, TaskDataMissing
@@ -17,7 +18,6 @@ log = logging.getLogger(__name__)
 CHECKERBOARD = "checkerboard"
 RESOLUTIONS_KM = (500.0, 1000.0, 2000.0, 4000.0)
 EVERY = "all"
-FEWEST = 10  # places: two to be tested in each of five folds
 ENOUGH = 100  # places, below which a score is mostly luck
 SMALLEST = 1e-100  # span of a quantity whose square is still a number
 

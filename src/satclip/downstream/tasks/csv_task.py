@@ -1,6 +1,7 @@
 """Any table of places with something to predict."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class CsvTask:
     kind: Kind = None
     name: str | None = None
     unit: str = ""
-    cell_degrees: tuple[float, ...] | None = None
+    cell_degrees: float | Sequence[float] | None = None
     max_rows: int | None = None
     seed: int = 0
 
@@ -67,7 +68,7 @@ class CsvTask:
         lonlat = np.stack([numbers(table[each], what=f"{path}, {each}") for each in (lon, lat)], 1)
         _check_places(path, lonlat)
         target, classes = target_of(table[self.target], what=f"{path}, {self.target}", kind=self.kind)
-        cells = tuple(self.cell_degrees) if self.cell_degrees is not None else cells_for(lonlat)
+        cells = cells_for(lonlat) if self.cell_degrees is None else _sizes(self.cell_degrees)
         return labelled(
             name,
             lonlat,
@@ -96,6 +97,19 @@ class CsvTask:
             raise ValueError(f"{listing}: {why}; give lon and lat")
         refuse_coordinate(self.target, names, self.lon, self.lat, what=str(path))
         return lons[0], lats[0]
+
+
+def _sizes(degrees: float | Sequence[float]) -> tuple[float, ...]:
+    """One size of cells or several.
+
+    Raises:
+        ValueError: they are no numbers.
+    """
+    several = [degrees] if isinstance(degrees, int | float | str) else degrees
+    try:
+        return tuple(float(size) for size in several)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"cell_degrees must be degrees, got {degrees!r}; give [2,10], or null") from error
 
 
 def _check_places(path: Path, lonlat: NDArray[np.float64]) -> None:

@@ -101,8 +101,8 @@ def labelled(
     Raises:
         ValueError: no row has a label, a place is none, or `max_rows` is not positive.
     """
-    if max_rows is not None and max_rows < 1:
-        raise ValueError(f"{name}: max_rows must be 1 or more, or null for all, got {max_rows}")
+    if max_rows is not None and (not isinstance(max_rows, int) or max_rows < 1):
+        raise ValueError(f"{name}: max_rows must be 1 or more, or null for all, got {max_rows!r}")
     known = np.isfinite(target) if classes is None else np.asarray(target >= 0)
     known &= np.isfinite(lonlat).all(1)
     rows = np.flatnonzero(known)

@@ -57,7 +57,7 @@ def sampled(
     Raises:
         ValueError: `max_rows` is not positive, or the map cannot be read.
     """
-    count = DEFAULT_PLACES if max_rows is None else max_rows
+    count = max_rows if isinstance(max_rows, int) else DEFAULT_PLACES  # what else it may be is refused below
     draw = torch.Generator().manual_seed(seed)
     blocks = [uniform_on_sphere(_BLOCK, draw) for _ in range(-(-_DRAWS * max(count, 1) // _BLOCK))]
     everywhere = torch.cat(blocks).numpy()
