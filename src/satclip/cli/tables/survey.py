@@ -115,7 +115,7 @@ def survey(places: Places) -> Survey:
         raise click.ClickException(
             f"{rows} rows were read of {places.rows} that the file says it holds: write it again"
         )
-    if in_radians(around):
+    if rows - bad_rows >= 5 and in_radians(around):
         click.echo(f"Warning: {RADIANS}", err=True)
     swapped = not places.told and fits_swapped and finite_bad > _TYPING_ERRORS * rows
     return Survey(
