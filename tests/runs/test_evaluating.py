@@ -179,6 +179,19 @@ def test_a_multirun_may_be_asked_for_anywhere_and_a_task_twice() -> None:
     assert evaluating.arguments(["task=country,country"]) == ["~task", "+task@task.country=country"]
 
 
+def test_an_interrupt_ends_it_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "stopped_by_hand.py").write_text("def f(places):\n    raise KeyboardInterrupt\n")
+    monkeypatch.chdir(tmp_path)
+    where = (f"task.path={table(tmp_path / 't.csv')}", "task.target=warmth", f"output_dir={tmp_path / 'o'}")
+    with pytest.raises(SystemExit) as ended:
+        evaluating.main(composed("model=stopped_by_hand:f", "task=csv", *where, *QUICK))
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.strip().endswith("vectors are kept, run it again.")
+    assert not (tmp_path / "o").exists()
+
+
 def test_without_a_model_it_says_what_to_give() -> None:
     with pytest.raises(SystemExit, match=r"Missing mandatory value: model; give model=best\.ckpt"):
         evaluating.main(composed("task=checkerboard", "output_dir=."))

@@ -51,10 +51,13 @@ def main(config: DictConfig) -> float:
         The mean paired difference of the first model to its best rivals, NaN where there are none.
 
     Raises:
-        SystemExit: with one line where it cannot be done.
+        SystemExit: with one line where it cannot be done; 130 where it was interrupted.
     """
     try:
         return _run(config)
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted: no report beyond the files named above; vectors are kept, run it again.\n")
+        sys.exit(128 + signal.SIGINT)
     except MissingMandatoryValue as error:
         told = str(error).splitlines()[0]
         name = told.rpartition(" ")[2]
