@@ -23,6 +23,7 @@ MANY = [f"{n / 7:.4f}" for n in range(1, 41)]
         ([f"station {n}" for n in range(40)], "40 of 40 rows hold a value that no other row has"),
         ([f"{value}%" for value in MANY], "no classes; give another column, or write plain numbers"),
         ([str(10**18 + n) for n in range(40)], "no other row has"),
+        (["often"] * 9 + [f"rare {n}" for n in range(20)], "20 of 29 rows .*or say --classes where they are classes"),
         (["1,5", "2.5"], r"decimals behind commas \(1,5\) and behind points \(2\.5\); write points"),
     ],
 )
@@ -54,6 +55,11 @@ def test_the_reading_that_is_taken_is_said_with_the_other(
     with caplog.at_level(logging.WARNING):
         assert target_of(values, what="y", say=Say("--regression", "--classes"))[1] == classes
     assert said in caplog.text
+
+
+def test_many_rare_classes_are_taken_where_it_is_said_that_they_are_some() -> None:
+    rare = ["often"] * 9 + [f"rare {n}" for n in range(20)]
+    assert len(target_of(rare, what="y", kind="classification")[1] or ()) == 21
 
 
 def test_ordinary_columns_are_read_without_a_word(caplog: pytest.LogCaptureFixture) -> None:

@@ -46,7 +46,7 @@ def target_of(
     say = say or Say()
     if (kind or _kind_of(values, what, say)) == "classification":
         found, classes = codes(values)
-        _check_classes(found, classes, what, "" if kind is None else say.regression)
+        _check_classes(found, classes, what, say, told=kind is not None)
         return found, classes
     target = numbers(values, what=what)
     finite = target[np.isfinite(target)]
@@ -90,15 +90,15 @@ def _kind_of(values: Sequence[str], what: str, say: Say) -> Kind:
     return "classification"
 
 
-def _check_classes(found: NDArray[np.int64], classes: tuple[str, ...], what: str, other: str) -> None:
-    """Refuse what is no classes: most rows have a value of their own; all of them, where they were said to be classes.
-
-    What takes them as numbers is then `other`.
-    """
+def _check_classes(found: NDArray[np.int64], classes: tuple[str, ...], what: str, say: Say, *, told: bool) -> None:
+    """Refuse what is no classes: most rows have a value of their own, or all, where it was `told` that they are."""
     members = np.bincount(found[found >= 0], minlength=len(classes))
     once, rows = int((members == 1).sum()), int(members.sum())
-    if rows > 1 and (once == rows or (not other and 2 * once > rows)):
-        remedy = f"say {other}" if other else "write plain numbers where they are some"
+    if rows > 1 and (once == rows or (not told and 2 * once > rows)):
+        others = (
+            f"say {say.regression}" if told else f"write plain numbers, or say {say.classes} where they are classes"
+        )
+        remedy = others if once < rows or told else "write plain numbers"
         raise ValueError(
             f"{what}: {once} of {rows} rows hold a value that no other row has, such as {classes[members.argmin()]!r}: "
             f"no classes; give another column, or {remedy}"
