@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from satclip.downstream.benchmark.choose import Chosen, by_name
-from satclip.downstream.benchmark.files import check_folder
+from satclip.downstream.benchmark.files import HEAD, check_folder
 from satclip.downstream.benchmark.rows import rows
 from satclip.downstream.benchmark.run import benchmark
 from satclip.downstream.benchmark.settings import Settings
@@ -101,8 +101,10 @@ def test_a_folder_with_a_report_of_somebody_else_is_left_alone(tmp_path: Path, m
     (tmp_path / "report.md").write_text("mine")
     with pytest.raises(ValueError, match=r"holds report\.md, not of a report, which would be lost; name another"):
         check_folder(tmp_path)
-    for name in ("records.csv", "summary.csv"):
-        (tmp_path / name).touch()
+    (tmp_path / "records.csv").write_text("my,records\n")
+    with pytest.raises(ValueError, match=r"report\.md, records\.csv, not of a report"):
+        check_folder(tmp_path)
+    (tmp_path / "records.csv").write_text(HEAD)
     check_folder(tmp_path)  # an older report is replaced
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="is a file, so there can be no folder"):
