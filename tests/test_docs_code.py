@@ -26,6 +26,8 @@ from markdown_it import MarkdownIt
 from omegaconf import OmegaConf
 
 from satclip.cli.app import app
+from satclip.downstream.benchmark.fitted import Fitted
+from satclip.downstream.rivals import Frozen, source
 from satclip.runs import evaluating, hydra_setup
 from satclip.runs.sweeping import wandb_file
 
@@ -94,6 +96,14 @@ def commands(text: str) -> Iterator[list[str]]:
                 yield command
 
 
+@cache
+def packaged() -> str:
+    """The fingerprint of the packaged model, whose probe a page uses."""
+    row = source("blue-marble")
+    assert isinstance(row, Frozen)
+    return row.fingerprint
+
+
 @pytest.fixture
 def here(tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with what the pages name: a checkpoint, a store of features, a table of vectors, a probe."""
@@ -107,7 +117,7 @@ def here(tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch) -> No
         store.mkdir(parents=True)
         (store / "manifest.json").write_text(json.dumps(facts))
     np.save("data/geoclip.npy", np.ones((3, 512), np.float32))
-    np.savez("yield.npz", weights=np.ones((512, 1)), intercept=np.ones(1))
+    Fitted(np.ones((512, 1)), np.ones(1), None, {"fingerprint": packaged()}).save(Path("yield.npz"))
     Path("data/geoclip.csv").write_text("lon,lat\n1,2\n3,4\n5,6\n")
 
 

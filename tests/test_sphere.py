@@ -10,6 +10,7 @@ from satclip.sphere import (
     block_ids,
     check_lonlat,
     great_circle_km,
+    in_radians,
     uniform_on_sphere,
     unit_vectors,
     wrap_longitude,
@@ -142,3 +143,15 @@ def test_angles_are_wide_where_the_device_can():
     assert angle_dtype(torch.device("cpu")) == torch.float64
     assert angle_dtype(torch.device("cuda")) == torch.float64
     assert angle_dtype(torch.device("mps")) == torch.float32
+
+
+def test_radians_are_told_from_degrees_by_where_they_would_lie():
+    everywhere = uniform_on_sphere(40, torch.Generator().manual_seed(1))
+    assert in_radians(torch.deg2rad(everywhere))
+    assert in_radians(torch.deg2rad(torch.remainder(everywhere, 360) * degrees((1, 0)) + everywhere * degrees((0, 1))))
+    assert not in_radians(everywhere)
+    accra_and_kumasi = degrees((-0.19, 5.6), (-1.62, 6.69)).repeat(4, 1)
+    assert not in_radians(accra_and_kumasi)
+    assert not in_radians(torch.zeros(40, 2, dtype=torch.float64))  # no table of places at all
+    assert not in_radians(torch.deg2rad(everywhere)[:3])
+    assert not in_radians(torch.full((9, 2), torch.nan, dtype=torch.float64))

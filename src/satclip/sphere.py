@@ -5,6 +5,10 @@ import math
 import torch
 from torch import Tensor
 
+RADIANS = (
+    "all places lie within 1.6 degrees of the equator and 6.3 east or 3.2 west of Greenwich, in the Gulf of Guinea; if "
+    "they are radians, turn them into degrees"
+)
 EARTH_RADIUS_KM = 6371.0088  # mean radius, IUGG (Moritz 2000, Geodetic Reference System 1980)
 
 
@@ -49,6 +53,16 @@ def bad_lonlat(lonlat: Tensor) -> Tensor:
     """Mark invalid places: NaN or infinite, |latitude| > 90, longitude outside [-180, 360]. [..., 2] -> [...]."""
     longitude, latitude = lonlat.unbind(-1)
     return ~((longitude >= -180) & (longitude <= 360) & (latitude.abs() <= 90))
+
+
+def in_radians(lonlat: Tensor) -> bool:
+    """Whether places [N, 2] look like radians: at least five, wide apart, and all in the sea off Africa otherwise."""
+    finite = lonlat[lonlat.isfinite().all(-1)]
+    if len(finite) < 5:
+        return False
+    (west, south), (east, north) = finite.amin(0).tolist(), finite.amax(0).tolist()
+    within: bool = west >= -math.pi and east <= 2 * math.pi and max(-south, north) <= math.pi / 2
+    return within and max(east - west, north - south) > 0.05
 
 
 def check_lonlat(lonlat: Tensor, *, show: int = 10) -> None:

@@ -1,5 +1,6 @@
 """What is wrong with an input is said in a line, before any work, and leaves no file."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -243,3 +244,11 @@ def test_a_file_that_does_not_say_its_reference_system_wants_it_given(
     assert "give --crs" in outcome.err
     assert satclip(*arguments, "--crs", "EPSG:4326").code == 0
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected(np.array([[13.0, 52.0]])), atol=1e-5)
+
+
+def test_radians_are_spoken_of_and_embedded_all_the_same(run: Any) -> None:
+    rows = [f"{math.radians(30 * k - 170)},{math.radians(10 * k - 60)}" for k in range(12)]
+    outcome = run("\n".join(["lon,lat", *rows]) + "\n")
+    assert outcome.code == 0
+    assert "Warning: all places lie within 1.6 degrees of the equator" in outcome.err
+    assert "if they are radians, turn them into degrees" in outcome.err

@@ -103,14 +103,29 @@ def test_a_grid_of_classes_names_its_codes(satclip: Command, asked: tuple[str, .
         (("--target", "warmth", "--save", "p.txt"), 2, "must end in one of .npz, .safetensors"),
         (("--target", "warmth", "--predict", "w.jpg"), 2, "must end in one of .tif"),
         (("--target", "zone", "--regression"), 1, "is no number"),
+        (("--target", "name_lon"), 1, "name_lon is a coordinate of the places themselves; give another column"),
+        (("--target", "warmth", "--classes"), 1, "no classes; give another column, or say --regression"),
+        (("--target", "warmth", "--bounds", "0", "0", "9", "9"), 2, "--bounds is of a grid, and none is asked for"),
+        (("--target", "warmth", "--resolution", "5"), 2, "give --predict as well"),
+        (("--target", "warmth", "--predict", "no/w.tif"), 2, "for --predict: there is no folder no: make it first"),
+        (("--target", "warmth", "--predict", "w.tif", "--resolution", "0.0001"), 2, "take a larger cell"),
+        (("--target", "warmth", "-o", "stations.csv/r"), 1, "is a file, so there can be no folder"),
     ],
 )
 def test_what_cannot_be_is_said(
-    satclip: Command, asked: tuple[str, ...], options: tuple[str, ...], code: int, told: str
+    satclip: Command,
+    asked: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    code: int,
+    told: str,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     outcome = satclip(*asked, *options)
     assert outcome.code == code
     assert told in outcome.err
+    assert outcome.out == ""  # before any work
 
 
 def test_longitude_and_latitude_are_asked_for_where_no_name_tells(
@@ -177,3 +192,77 @@ def test_coordinates_that_are_none_are_refused_with_their_row(
     outcome = satclip(*asked, "--target", "warmth")
     assert outcome.code == 1
     assert "1 of 152 rows are not (longitude, latitude) in degrees, the first row 152: (12, 95); mend" in outcome.err
+
+
+ROWS = [f"{east:.5f},{north:.5f},{north / 3:.4f}" for east, north in PLACES]
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "told"),
+    [
+        (
+            "lon,lat,y",
+            [*ROWS, "1,2,<5"],
+            "150 values are numbers and 1 are none, the first in row 151 of the data: '<5'",
+        ),
+        ("lon,lat,y", [*ROWS, "1,2,low"], "mend or empty those, or say --classes"),
+        ("lon,lat,y", ROWS[:6], "6 different places with a label are too few"),
+        ("lon,lat,y", [f"{row.rpartition(',')[0]},5" for row in ROWS], "every place has the same value (5)"),
+        ("lon,lat,y", [f"{row.rpartition(',')[0]},st{n}" for n, row in enumerate(ROWS)], "give another column"),
+        ("lon,lat,y", [f"{row.rpartition(',')[0]},2020-01-0{n % 7 + 1}" for n, row in enumerate(ROWS)], "holds dates"),
+        ("lon,lat,y", [*ROWS, "abc,2,5"], "row 151: lon 'abc' is no decimal number of degrees; mend such rows"),
+        ("lon,lat,y", ["1,2,3"] * 40, "1 different places"),
+    ],
+)
+def test_a_table_in_doubt_is_refused_before_the_work(
+    satclip: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: str, rows: list[str], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("\n".join([header, *rows]))
+    outcome = satclip("probe", "raw", "t.csv", "--target", "y", "--rivals", "none")
+    assert outcome.code == 1
+    assert told in outcome.err
+    assert outcome.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_dates_by_type_are_refused_and_text_that_is_numbers_is_a_regression(satclip: Command, tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    when = pa.array(range(150), pa.int32()).cast(pa.date32())
+    text = pa.array([f"{north:.4f}" for north in PLACES[:, 1]])
+    table = {"lon": PLACES[:, 0], "lat": PLACES[:, 1], "when": when, "text": text}
+    pq.write_table(pa.table(table), tmp_path / "t.parquet")
+    asked = ("probe", "raw", tmp_path / "t.parquet", "--rivals", "none", "--draws", "1", "--map", tmp_path / "m.png")
+    outcome = satclip(*asked, "--target", "when")
+    assert outcome.code == 1
+    assert "column when holds date32[day]; write dates as numbers of days" in outcome.err
+    assert "t_text: R2" in satclip(*asked, "--target", "text").out
+
+
+def test_a_grid_keeps_what_differs_beside_a_large_offset(satclip: Command, tmp_path: Path) -> None:
+    rows = [f"{east:.5f},{north:.5f},{1e9 + north / 1000:.6f}" for east, north in PLACES]
+    (tmp_path / "t.csv").write_text("\n".join(["lon,lat,y", *rows]))
+    asked = ("probe", "raw", tmp_path / "t.csv", "--target", "y", "--rivals", "none", "--draws", "1")
+    out = ("--map", tmp_path / "m.png", "--predict", tmp_path / "w.npy", "--resolution", "30")
+    assert satclip(*asked, *out).code == 0
+    grid = np.load(tmp_path / "w.npy")[:, 0, 0]
+    np.testing.assert_allclose(grid - 1e9, np.arange(75, -90, -30) / 1000, atol=1e-4)
+
+
+def test_a_kept_probe_refuses_another_encoder_and_a_damaged_file(tmp_path: Path) -> None:
+    labels = Labels("north", PLACES, PLACES[:, 1].copy())
+    mine, other = source("harmonics:3"), source("cartesian3d+cartesian3d")
+    kept, encoder = fit(mine, labels)
+    for name in ("p.npz", "p.safetensors"):
+        kept.save(tmp_path / name)
+        read = Fitted.load(tmp_path / name)
+        np.testing.assert_allclose(read.predict(encoder, PLACES), kept(encoder(PLACES)))
+        with pytest.raises(ValueError, match=r"whose weights are not those of .*; give that one"):
+            read.predict(other, PLACES)
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-40] if name == "p.npz" else b"damaged")
+        with pytest.raises(ValueError, match=r"is no probe that .* wrote .*; save it anew"):
+            Fitted.load(tmp_path / name)
+        with pytest.raises(FileNotFoundError):
+            Fitted.load(tmp_path / f"none-{name}")

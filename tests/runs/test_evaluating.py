@@ -110,6 +110,14 @@ def test_a_task_is_one_file_and_one_yaml_outside_the_package(tmp_path: Path, mon
         ("model=no/such.ckpt", "no/such.ckpt"),
         ("protocol.probe=forest", "no such probe: forest"),
         ("protocol.draws=0", "draws and workers must be 1 or more"),
+        ("probe=forest", "no such probe: forest"),
+        ("protocol.draws=x", "draws must be a whole number, got 'x'"),
+        ("protocol.draws=2.5", r"draws must be a whole number, got 2\.5"),
+        ("protocol.places=abc", "places must be a whole number, got 'abc'"),
+        ("protocol.places=3", "places 10 or more"),
+        ("workers=true", "workers must be a whole number, got True"),
+        ("seed=-1", "seed must be 0 or more"),
+        ("output_dir=/dev/null/x", "/dev/null is a file, so there can be no folder"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line(option: str, told: str) -> None:
@@ -117,9 +125,78 @@ def test_what_cannot_be_is_said_in_one_line(option: str, told: str) -> None:
         evaluating.main(composed("model=raw", "task=checkerboard", "output_dir=.", option))
 
 
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("task.target=lon", "lon is a coordinate of the places themselves"),
+        ("task.max_rows=x", "max_rows must be 1 or more, or null for all, got 'x'"),
+        ("task.max_rows=0", "max_rows must be 1 or more"),
+        ("task.cell_degrees=ten", r"cell_degrees must be degrees, got 'ten'; give \[2,10\], or null"),
+        ("task.cell_degrees=[0]", "held-out cells must be more than 0"),
+        ("task.cell_degrees=[]", "held-out cells must be more than 0"),
+        ("task.kind=classes", "kind must be regression or classification"),
+        ("task.max_rows=5", "nothing to score: .* 5 different places"),
+    ],
+)
+def test_what_a_table_cannot_give_is_said_in_one_line(tmp_path: Path, option: str, told: str) -> None:
+    asked = ("model=raw", "task=csv", f"task.path={table(tmp_path / 't.csv')}", "task.target=warmth", *QUICK)
+    with pytest.raises(SystemExit, match=told) as ended:
+        evaluating.main(composed(*asked, f"output_dir={tmp_path / 'o'}", option))
+    assert "\n" not in str(ended.value)
+    assert not (tmp_path / "o").exists()
+
+
+def test_one_size_of_cells_is_one_size(tmp_path: Path) -> None:
+    where = (f"task.path={table(tmp_path / 't.csv')}", "task.target=warmth", f"output_dir={tmp_path}")
+    options = ("protocol.holdouts=[cells]", "task.cell_degrees=40", *QUICK[:2], *QUICK[3:])
+    evaluating.main(composed("model=raw", "task=csv", *where, *options))
+    assert records(tmp_path)[0]["holdout"] == "cells 40"
+
+
+def test_the_probe_is_an_option_of_its_own_and_that_of_the_protocol_otherwise(tmp_path: Path) -> None:
+    assert composed("model=raw", "probe=range").probe == "range"
+    assert composed("model=raw", "protocol.probe=knn").probe == "knn"
+    where = (f"task.path={table(tmp_path / 't.csv')}", "task.target=warmth", f"output_dir={tmp_path}")
+    evaluating.main(composed("model=raw", "task=csv", *where, "probe=range", *QUICK))
+    assert records(tmp_path)[0]["probe"] == "range"
+
+
+def test_coordbench_without_labels_says_what_is_missing(tmp_path: Path) -> None:
+    asked = (
+        "model=raw",
+        "task=air_temperature",
+        f"tasks.root={tmp_path}",
+        "probe=coordbench",
+        f"output_dir={tmp_path}",
+    )
+    with pytest.raises(SystemExit, match=r"nothing to score; air_temperature: .*fetch_tasks"):
+        evaluating.main(composed(*asked))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_multirun_may_be_asked_for_anywhere_and_a_task_twice() -> None:
+    assert evaluating.arguments(["model=a,b", "-m"]) == ["-m", "model=a,b"]
+    assert evaluating.arguments(["task=country,country"]) == ["~task", "+task@task.country=country"]
+
+
+def test_an_interrupt_ends_it_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "stopped_by_hand.py").write_text("def f(places):\n    raise KeyboardInterrupt\n")
+    monkeypatch.chdir(tmp_path)
+    where = (f"task.path={table(tmp_path / 't.csv')}", "task.target=warmth", f"output_dir={tmp_path / 'o'}")
+    with pytest.raises(SystemExit) as ended:
+        evaluating.main(composed("model=stopped_by_hand:f", "task=csv", *where, *QUICK))
+    assert ended.value.code == 130
+    assert capsys.readouterr().err.strip().endswith("vectors are kept, run it again.")
+    assert not (tmp_path / "o").exists()
+
+
 def test_without_a_model_it_says_what_to_give() -> None:
     with pytest.raises(SystemExit, match=r"Missing mandatory value: model; give model=best\.ckpt"):
         evaluating.main(composed("task=checkerboard", "output_dir=."))
+    with pytest.raises(SystemExit, match=r"value: task\.path; give task\.path=labels\.csv"):
+        evaluating.main(composed("task=csv", "model=raw", "output_dir=."))
 
 
 def test_the_report_is_in_wandb_as_tables_and_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -124,9 +125,14 @@ def output_option(kinds: str) -> Callable[[Function], Function]:
 
 
 def check_output(
-    output: Path, suffixes: tuple[str, ...], *, input_file: Path | None = None, folder: bool = False
+    output: Path,
+    suffixes: tuple[str, ...],
+    *,
+    input_file: Path | None = None,
+    folder: bool = False,
+    option: str = "-o",
 ) -> None:
-    """Refuse a target that cannot work before any work is done; `folder` where one is to be made.
+    """Refuse a target of `option` that cannot work before any work is done; `folder` where one is to be made.
 
     Raises:
         click.BadParameter: for another kind of file, a place that is not there, the input itself, or a folder that
@@ -134,12 +140,14 @@ def check_output(
     """
 
     def refuse(reason: str) -> NoReturn:
-        raise click.BadParameter(reason, param_hint="-o")
+        raise click.BadParameter(reason, param_hint=option)
 
     if not output.name.endswith(suffixes):
         refuse(f"{output.name} must end in one of {', '.join(suffixes)}")
     if not output.absolute().parent.is_dir():
         refuse(f"there is no folder {output.parent}: make it first")
+    if not os.access(output.absolute().parent, os.W_OK):
+        refuse(f"{output.parent} cannot be written to: name a file elsewhere")
     if output.is_dir() and not folder:
         refuse(f"{output} is a folder: name a file")
     if folder and output.exists() and not output.is_dir():
@@ -171,6 +179,18 @@ def spacing_option(function: Function) -> Function:
         metavar="DEGREES",
         help="Spacing of the places that are embedded; pictures of a region take at least 250 along its longer side.",
     )(function)
+
+
+def refuse_grid_options(option: str) -> None:
+    """Refuse `--bounds` and `--resolution` where no grid is asked for, which `option` would do.
+
+    Raises:
+        click.UsageError: one of them was given.
+    """
+    context = click.get_current_context()
+    for name in ("bounds", "resolution"):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} is of a grid, and none is asked for: give {option} as well")
 
 
 def grid_options(function: Function) -> Function:

@@ -31,15 +31,18 @@ def draw_errors(found: Benchmark, task: Labels, path: Path) -> Path:
     return save(error_maps(found.tasks[task.name], answers, f"{subject}: {task.name}, {holdout}"), path)
 
 
-def predict(fitted: Fitted, encoder: Places, path: Path, cells: Cells, target: str) -> None:
+def predict(fitted: Fitted, encoder: Places, path: Path, cells: Cells, labels: Labels, target: str) -> None:
     """Write the prediction at the centre of every cell, one band; classes as their codes, named in the tags."""
     tags = {"model": encoder.name, "target": target, "software": f"satclip {satclip.__version__}"}
     tags |= {name: value for name, value in fitted.about.items() if name in ("unit", "labels", "inner_score") and value}
     if fitted.classes is not None:
         tags["classes"] = ", ".join(f"{code} = {name}" for code, name in enumerate(fitted.classes))
+    # In float32 a large offset (seconds since 1970, an easting) would swallow what the labels differ by.
+    coarse = np.spacing(np.float32(np.abs(labels.target).max())) > 1e-3 * np.ptp(labels.target)
+    dtype = "float64" if labels.classes is None and coarse else "float32"
     with (
         atomic_file(path) as part,
-        open_raster(path, part, cells, width=1, dtype="float32", tags=tags, bands=(target,)) as raster,
+        open_raster(path, part, cells, width=1, dtype=dtype, tags=tags, bands=(target,)) as raster,
         bar("Predicting the grid", cells.height * cells.width) as progress,
     ):
         height, width = raster.block
@@ -49,6 +52,6 @@ def predict(fitted: Fitted, encoder: Places, path: Path, cells: Cells, target: s
                 latitudes = cells.latitudes[rows]
                 places = np.stack(np.meshgrid(longitudes, latitudes), -1).reshape(-1, 2)
                 parts = [fitted(encoder(part)) for part in np.array_split(places, max(1, len(places) // 8192))]
-                values = np.concatenate(parts).astype(np.float32).reshape(len(latitudes), len(longitudes), 1)
+                values = np.concatenate(parts).astype(dtype).reshape(len(latitudes), len(longitudes), 1)
                 raster.write(rows, columns, values)
                 progress.advance(len(places))

@@ -51,6 +51,11 @@ class Labels:
             )
         if self.fixed_split is not None and self.fixed_split.shape != self.target.shape:
             raise ValueError(f"{self.name}: fixed_split must be [N], got {self.fixed_split.shape}")
+        if not self.cell_degrees or not all(0 < size <= 90 for size in self.cell_degrees):
+            raise ValueError(
+                f"{self.name}: held-out cells must be more than 0 and at most 90 degrees, got {self.cell_degrees}; "
+                "give sizes such as 2 and 10"
+            )
         longitude, latitude = self.lonlat.T
         bad = ~((longitude >= -180) & (longitude <= 360) & (np.abs(latitude) <= 90))
         _refuse(self.name, bad, "are no (longitude, latitude) in degrees; drop or mend them")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from satclip.downstream.benchmark.run import Benchmark
 
 log = logging.getLogger(__name__)
+EXAMPLES = {"model": "best.ckpt", "path": "labels.csv", "target": "temperature"}
 LISTS = ("model", "rivals")
 QUOTED = ("'", '"', "[")
 
@@ -37,8 +38,9 @@ def arguments(given: Sequence[str]) -> list[str]:
     """
     if any(each.split("=")[0] in ONLY_PRINTS for each in given):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `--help | head` closes the output early, and that is no error
-    if {"-m", "--multirun"} & set(given):
-        return list(given)
+    multirun = [each for each in given if each in ("-m", "--multirun")]
+    if multirun:  # in front, where argparse takes it whatever comes after
+        return [*multirun, *(each for each in given if each not in multirun)]
     return [word for each in given for word in _plain(each)]
 
 
@@ -49,12 +51,17 @@ def main(config: DictConfig) -> float:
         The mean paired difference of the first model to its best rivals, NaN where there are none.
 
     Raises:
-        SystemExit: with one line where it cannot be done.
+        SystemExit: with one line where it cannot be done; 130 where it was interrupted.
     """
     try:
         return _run(config)
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted: no report beyond the files named above; vectors are kept, run it again.\n")
+        sys.exit(128 + signal.SIGINT)
     except MissingMandatoryValue as error:
-        sys.exit(f"error: {str(error).splitlines()[0]}; give model=best.ckpt, or whatever is asked for")
+        told = str(error).splitlines()[0]
+        name = told.rpartition(" ")[2]
+        sys.exit(f"error: {told}; give {name}={EXAMPLES.get(name.rpartition('.')[2], '...')}")
     except (ValueError, OSError, ModuleNotFoundError, InstantiationException) as error:
         if isinstance(error, ValueError) and not is_raised_on_purpose(error):
             raise
@@ -81,17 +88,20 @@ def _run(config: DictConfig) -> float:
         holdouts=words(protocol.holdouts),
         labels=words(protocol.labels),
         draws=protocol.draws,
-        probe=protocol.probe,
+        probe=config.probe,
         places=protocol.places,
         seed=config.seed,
         workers=config.workers,
     )
+    folder = Path(config.output_dir)
+    files.check_folder(folder)
     made = rows(_listed(config.model), _listed(config.rivals), quick=settings.few)
     chosen = choose.load(tasks_of(config.task))
-    folder = Path(config.output_dir)
     if settings.probe == COORDBENCH:
         with watching("CoordBench") as progress:
             lines = list(coordbench_table.coordbench_lines(made.rows, chosen.tasks, seed=settings.seed, watch=progress))
+        if not lines:
+            raise ValueError("; ".join(("nothing to score", *chosen.missing)))
         tell_coordbench(lines, (*chosen.missing, *made.missing))
         log.info("written: %s", coordbench_table.save_lines(lines, folder))
         return np.nan
@@ -130,7 +140,7 @@ def _plain(option: str) -> Iterator[str]:
         yield f"{key}=[{','.join(_quoted(part) for part in value.split(','))}]"
     elif key == "task":
         yield "~task"
-        yield from (f"+task@task.{name}={name}" for part in value.split(",") if (name := part.strip()))
+        yield from (f"+task@task.{name}={name}" for part in dict.fromkeys(value.split(",")) if (name := part.strip()))
     else:
         yield option
 

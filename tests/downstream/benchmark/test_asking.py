@@ -64,7 +64,7 @@ def test_checkerboards_of_all_resolutions_share_their_places() -> None:
 
 
 def test_no_task_at_hand_is_said_with_the_way_to_get_one(model: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no task has its labels here.*scripts/fetch_tasks"):
+    with pytest.raises(ValueError, match=r"nothing to score.*scripts/fetch_tasks"):
         benchmark(rows([str(model)]), by_name(["air_temperature"], tmp_path), QUICK)
 
 

@@ -3,16 +3,19 @@ import re
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from satclip.downstream.benchmark import curves
 from satclip.downstream.benchmark.answered import answered
 from satclip.downstream.benchmark.files import NAMES, save
 from satclip.downstream.benchmark.run import Benchmark
 from satclip.downstream.benchmark.tables import Interval, difference, gain_lines, number, score_grid, shown
+from satclip.downstream.evaluate.summary import Results
 
 
 class Page(HTMLParser):
@@ -139,3 +142,23 @@ def test_one_label_count_has_no_learning_curve(found: Benchmark) -> None:
     assert curves.learning(one, "hills") is None
     assert curves.sizes(one, "hills") is not None
     assert curves.resolution(one) is None
+
+
+def test_no_label_of_a_figure_is_cut_or_runs_into_another(found: Benchmark) -> None:
+    name = "an encoder of a rather long name, 2026-11-26_20-01-34"
+    records = [replace(each, encoder=name) if each.encoder == "oracle" else each for each in found.results.records]
+    named = replace(found, results=Results(records), subjects=(name,))
+    for draw in (curves.learning, curves.sizes, curves.distances):
+        figure = draw(named, "hills")
+        assert figure is not None
+        FigureCanvasAgg(figure).draw()
+        for axes in figure.axes:
+            if not axes.get_visible():
+                continue
+            assert axes.bbox.width > 1.8 * figure.dpi  # the legend leaves it room
+            words = axes.xaxis.label.get_window_extent()
+            assert words.x0 >= 0
+            assert words.x1 <= figure.bbox.width
+            ticks = [tick.get_window_extent() for tick in axes.get_xticklabels()]
+            turned = any(tick.get_rotation() for tick in axes.get_xticklabels())
+            assert turned or all(a.x1 < b.x0 for a, b in pairwise(ticks))

@@ -1,12 +1,13 @@
 """The loop: paired draws, numbers that depend on nothing but their seeds, every promise of a record."""
 
 import logging
+import time
 from collections import defaultdict
 
 import numpy as np
 import pytest
 
-from satclip.downstream.contract import Labels
+from satclip.downstream.contract import Array, Labels
 from satclip.downstream.evaluate.interpolation import InverseDistance, SphereNeighbours
 from satclip.downstream.evaluate.neighbours_probe import NeighboursProbe
 from satclip.downstream.evaluate.plan import Plan
@@ -240,3 +241,27 @@ def test_a_method_that_answers_in_another_shape_is_named(world: Labels) -> None:
 
     with pytest.raises(ValueError, match=r"short: smooth asks for finite \(320,\), got \(3,\)|asks for finite"):
         run([Short()], [world], Plan(labels=(None,), holdouts=("random",), draws=1))
+
+
+def test_an_interrupt_waits_for_the_fits_at_work_and_not_for_the_rest_of_their_draws(world: Labels) -> None:
+    asked = list[str]()
+
+    class Slow:
+        seen = "nothing"
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def fit_predict(self, taught: Array, target: Array, tested: Array, *_: object) -> Array:
+            asked.append(self.name)
+            time.sleep(0.01)
+            return np.zeros(len(tested))
+
+    def stopped(_: str, done: int, total: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    plan = Plan(labels=(30,), holdouts=("random",), draws=2, workers=1, inner_folds=2)
+    with pytest.raises(KeyboardInterrupt):
+        run([Slow(f"slow {number}") for number in range(30)], [world], plan, watch=stopped)
+    assert 90 <= len(asked) < 120  # a draw asks each three times

@@ -96,10 +96,13 @@ def evaluate(
     from dataclasses import replace
 
     from satclip.downstream.benchmark.choose import by_name
+    from satclip.downstream.benchmark.files import check_folder
     from satclip.downstream.benchmark.rows import rows
     from satclip.downstream.benchmark.settings import FULL, QUICK, words
 
     with expected(ValueError, OSError, ModuleNotFoundError):
+        if output is not None:
+            check_folder(output)
         base = FULL if full else QUICK
         settings = replace(
             base,

@@ -67,22 +67,29 @@ def probe(
 
     A map of the errors is written to LABELS_COLUMN_errors.png in this folder unless --map names another file.
     """
+    if raster is None:
+        options.refuse_grid_options("--predict")
     need("evaluate", "scipy", "sklearn", "threadpoolctl")
     need("cli", "pyarrow")
-    picture = picture or Path(f"{labels.name.split('.')[0]}_{target}_errors.png")
-    for path, suffixes in ((picture, (".png",)), (kept, (".npz", ".safetensors")), (raster, (".tif", ".tiff", ".npy"))):
+    picture = picture or Path(f"{labels.name.split('.')[0]}_{target}_errors.png".replace("/", "_"))
+    for option, path, suffixes in (
+        ("--map", picture, (".png",)),
+        ("--save", kept, (".npz", ".safetensors")),
+        ("--predict", raster, (".tif", ".tiff", ".npy")),
+    ):
         if path is not None:
-            options.check_output(path, suffixes, input_file=labels)
+            options.check_output(path, suffixes, input_file=labels, option=option)
 
     import numpy as np
 
     from satclip.cli.models import check_dims
     from satclip.cli.probing import draw_errors, predict
+    from satclip.cli.rasters import check_room
     from satclip.cli.rasters.cells import Cells
     from satclip.cli.tables.labels import read_labels
     from satclip.downstream.benchmark.choose import Chosen
-    from satclip.downstream.benchmark.files import save
-    from satclip.downstream.benchmark.fitted import fit
+    from satclip.downstream.benchmark.files import check_folder, save
+    from satclip.downstream.benchmark.fitted import check_vectors, fit
     from satclip.downstream.benchmark.rows import rows, shortened
     from satclip.downstream.benchmark.run import benchmark
     from satclip.downstream.benchmark.settings import Settings, words
@@ -90,19 +97,25 @@ def probe(
     from satclip.downstream.rivals import Frozen
 
     cells = None if raster is None else Cells.covering(bounds, resolution)
+    if raster is not None and cells is not None:
+        check_room(raster, cells, width=1, dtype="float64")
     with expected(ValueError, OSError, LookupError, ModuleNotFoundError):
+        if output is not None:
+            check_folder(output)
         kind: Literal["classification", "regression"] | None = (
             None if classes is None else "classification" if classes else "regression"
         )
         task, without = read_labels(labels, target, lon=lon, lat=lat, crs=crs, layer=layer, kind=kind)
         made = rows((source,), words(rivals))
+        if kept is not None or raster is not None:
+            check_vectors(made.rows[0])
         if dims is not None:
             whole = made.rows[0](np.zeros((1, 2))).shape[1] if isinstance(made.rows[0], Frozen) else dims
             check_dims(dims, whole, getattr(made.rows[0], "blocks", ()), source)
             made = shortened(made, dims)
         settings = Settings(labels=("all",), draws=draws, places=10_000, seed=seed)
         with watching("Probing") as progress:
-            found = benchmark(made, Chosen((task,)), settings, progress)
+            found = benchmark(made, Chosen.of((task,)), settings, progress)
     kinds = "numbers" if task.classes is None else f"{len(task.classes)} classes"
     click.echo(f"{len(task.target):,} places, {kinds}; {without:,} rows without a place or a value left out", err=True)
     tell_rows(found, task.name)
@@ -118,5 +131,5 @@ def probe(
             fitted.save(kept)
             tell_file(kept)
         if raster is not None and cells is not None:
-            predict(fitted, encoder, raster, cells, target)
+            predict(fitted, encoder, raster, cells, task, target)
             tell_file(raster)

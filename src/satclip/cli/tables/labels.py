@@ -1,7 +1,6 @@
 """A table of places with a column to predict, from every kind of file that `satclip embed` reads."""
 
 from pathlib import Path
-from typing import Literal
 
 import click
 import numpy as np
@@ -14,11 +13,12 @@ from satclip.cli.tables.places import Places
 from satclip.cli.tables.survey import survey
 from satclip.downstream.contract import Labels
 from satclip.downstream.evaluate.holdouts import cells_for
-from satclip.downstream.tasks.csv_task import target_of
 from satclip.downstream.tasks.loading import labelled
+from satclip.downstream.tasks.table import MISSING
+from satclip.downstream.tasks.target import Kind, Say, refuse_coordinate, target_of
 from satclip.sphere import bad_lonlat
 
-Kind = Literal["regression", "classification"] | None
+OPTIONS = Say("--regression", "--classes")
 
 
 def read_labels(
@@ -47,9 +47,15 @@ def read_labels(
     names = [name for name in table.schema.names if name != table.geometry]
     if target not in names:
         raise click.ClickException(f"{path} has the columns {listed(names)}, and none called {target}: give --target")
+    if table.geometry is None:
+        refuse_coordinate(target, names, lon, lat, what=path.name)
     column = table.schema.field(target).type
     if pa.types.is_nested(column) or pa.types.is_binary(column) or pa.types.is_large_binary(column):
         raise click.ClickException(f"{path.name}: column {target} holds {column}, neither numbers nor classes")
+    if pa.types.is_temporal(column):
+        raise click.ClickException(
+            f"{path.name}: column {target} holds {column}; write dates as numbers of days into another column"
+        )
     seen = survey(table)
     lonlat, values = _columns(table, target)
     wrong = bad_lonlat(torch.from_numpy(lonlat)).numpy() & np.isfinite(lonlat).all(1)
@@ -61,7 +67,8 @@ def read_labels(
             f"{path.name}: {int(wrong.sum())} of {len(lonlat)} rows are not (longitude, latitude) in degrees, "
             f"the first row {row + 1}: ({where}); {remedy}"
         )
-    numbers, classes = target_of(values, what=f"{path}, {target}", kind=kind)
+    _refuse_unreadable(table, path)
+    numbers, classes = target_of(values, what=f"{path}, {target}", kind=kind, say=OPTIONS)
     name = f"{path.name.split('.')[0]}_{target}"
     labels = labelled(name, lonlat, numbers, source=str(path), classes=classes, cells=cells_for(lonlat))
     return labels, len(values) - len(labels.target)
@@ -76,3 +83,22 @@ def _columns(table: Places, target: str) -> tuple[np.ndarray[tuple[int, int], np
         known = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
         values += ["" if value is None else str(value).strip() for value in known.to_pylist()]
     return np.concatenate(places), values
+
+
+def _refuse_unreadable(table: Places, path: Path) -> None:
+    """Refuse coordinates that hold something that is no number; those that are empty are left out, and counted.
+
+    Raises:
+        click.ClickException: names the first row, and what stands there.
+    """
+    before = 0
+    for lonlat, written in table.lonlat():
+        for row in np.flatnonzero(np.isnan(lonlat).any(1)).tolist():
+            for name, degrees in zip(written.schema.names, lonlat[row], strict=False):
+                value = str(written.column(name)[row].as_py() or "").strip()
+                if written.num_columns == 2 and np.isnan(degrees) and value.lower() not in MISSING:
+                    raise click.ClickException(
+                        f"{path.name}: row {before + row + 1}: {name} {value!r} is no decimal number of degrees; "
+                        "mend such rows, or empty them"
+                    )
+        before += len(lonlat)

@@ -11,7 +11,7 @@ import torch
 
 from satclip.cli.progress import bar
 from satclip.cli.tables.places import Degrees, Places
-from satclip.sphere import bad_lonlat
+from satclip.sphere import RADIANS, bad_lonlat, in_radians
 
 SHOWN = 10
 _TYPING_ERRORS = 0.01  # fewer bad rows than this are slips, not a whole column in the wrong place
@@ -92,7 +92,7 @@ def survey(places: Places) -> Survey:
     """
     rows = bad_rows = finite_bad = far = 0
     examples: list[BadRow] = []
-    fits_swapped = True
+    fits_swapped, around = True, torch.empty(0, 2, dtype=torch.float64)
     with bar("Looking through the coordinates") as progress:
         for piece, written in places.lonlat():
             lonlat = torch.from_numpy(piece)
@@ -104,6 +104,10 @@ def survey(places: Places) -> Survey:
             largest = finite.abs().amax(-1)
             far += int(((largest > _METRES[0]) & (largest < _METRES[1])).sum())
             fits_swapped &= not bool(bad_lonlat(finite.flip(-1)).any())
+            around = torch.cat((around, finite))
+            around = (
+                torch.cat((around[around.argmin(0)], around[around.argmax(0)], around[:5])) if len(around) else around
+            )
             rows += len(lonlat)
             bad_rows += int(bad.sum())
             progress.advance(len(lonlat))
@@ -111,6 +115,8 @@ def survey(places: Places) -> Survey:
         raise click.ClickException(
             f"{rows} rows were read of {places.rows} that the file says it holds: write it again"
         )
+    if rows - bad_rows >= 5 and in_radians(around):
+        click.echo(f"Warning: {RADIANS}", err=True)
     swapped = not places.told and fits_swapped and finite_bad > _TYPING_ERRORS * rows
     return Survey(
         rows, bad_rows, tuple(examples), swapped=swapped, projected=far > rows / 2, reference=places.reference

@@ -1,17 +1,25 @@
 """From names to labelled places; what is not at hand is named, with the way to get it."""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
+import numpy as np
+
+from satclip.downstream.benchmark.settings import FEWEST
 from satclip.downstream.contract import Labels
+from satclip.downstream.evaluate.holdouts import same_place
 from satclip.downstream.tasks import TASKS, Task, TaskDataMissing
 from satclip.downstream.tasks.checkerboard import Checkerboard
 from satclip.downstream.tasks.loading import DEFAULT_ROOT, Root
 
+log = logging.getLogger(__name__)
 CHECKERBOARD = "checkerboard"
 RESOLUTIONS_KM = (500.0, 1000.0, 2000.0, 4000.0)
 EVERY = "all"
+ENOUGH = 100  # places, below which a score is mostly luck
+SMALLEST = 1e-100  # span of a quantity whose square is still a number
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,16 @@ class Chosen:
 
     tasks: tuple[Labels, ...]
     missing: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, tasks: Iterable[Labels], missing: Iterable[str] = ()) -> "Chosen":
+        """Those of `tasks` that can be scored; the others are named among `missing`, with what they lack."""
+        whys = [(task, _unfit(task)) for task in tasks]
+        for task, why in whys:
+            if not why and len(task.target) < ENOUGH:
+                log.warning("%s: %d places with a label say little; read the intervals", task.name, len(task.target))
+        told = (f"{task.name}: {why}" for task, why in whys if why)
+        return cls(tuple(task for task, why in whys if not why), (*missing, *told))
 
 
 def by_name(names: Sequence[str], root: Root = DEFAULT_ROOT, *, seed: int = 0) -> Chosen:
@@ -75,7 +93,22 @@ def load(tasks: Iterable[tuple[str, Task]]) -> Chosen:
         else:
             resolution = f"{CHECKERBOARD} {task.resolution_km:g} km" if isinstance(task, Checkerboard) else labels.name
             found.append(replace(labels, name=resolution))
-    return Chosen(tuple(found), tuple(missing))
+    return Chosen.of(found, missing)
+
+
+def _unfit(labels: Labels) -> str:
+    """Why no score can come of a set, with what to do; nothing where one can."""
+    places = len(np.unique(same_place(labels.lonlat)))
+    if places < FEWEST:
+        return f"{places} different places with a label are too few to teach and to test; give {FEWEST} at least"
+    target = np.asarray(labels.target, dtype=np.float64)
+    spread = np.ptp(target)
+    if spread <= 1e-12 * np.abs(target).max():
+        value = f"{target[0]:g}" if labels.classes is None else labels.classes[int(target[0])]
+        return f"every place has the same value ({value}), so there is nothing to tell apart; give another column"
+    if labels.classes is None and not SMALLEST < spread < 1 / SMALLEST:
+        return f"values that span {spread:g} leave the range of numbers when they are squared; change the unit"
+    return ""
 
 
 def _resolutions(name: str, rest: str) -> tuple[float, ...]:

@@ -17,6 +17,8 @@ from satclip.downstream.evaluate.summary import Key
 
 SUBJECTS = ("#c8553d", "#2e6fbf", "#8a4fa3", "#0f8b6d", "#d99a1c", "#7a4b2a")
 RIVALS = ("#6b7580", "#98a2ab", "#4c5a66", "#b3a58c", "#8fae9f", "#a893ad")
+LETTER = 0.06  # inches that one of the legend takes
+MOST_TICKS = 4  # of a panel, side by side
 DASHES = ("--", ":", "-.", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1, 1, 1)))
 
 
@@ -53,7 +55,7 @@ def sizes(found: Benchmark, task: str) -> Figure | None:
     figure, panels = _panels(1)
     _lines(found, panels[0], keys, lambda key: places[key])
     panels[0].set_xticks(range(len(keys)), [key[1].replace("cells ", "") for key in keys])
-    panels[0].set_xlabel("held out: random places, or cells of so many degrees", fontsize=8)
+    panels[0].set_xlabel("held out: random places,\nor cells of so many degrees", fontsize=8)
     panels[0].set_title(f"{asked[-1]} labels", fontsize=9)
     _finish(figure, panels, _metric(found, task))
     return figure
@@ -150,12 +152,17 @@ def _finish(figure: Figure, panels: Sequence[Axes], metric: str) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel(metric, fontsize=8)
     handles, labels = panels[0].get_legend_handles_labels()
+    # The legend stands outside: a long name takes its width from the paper, not from the panels.
+    longest = max((len(label) for label in labels), default=0)
+    figure.set_figwidth(figure.get_figwidth() + max(0.0, LETTER * longest - 1.2))
     figure.legend(handles, labels, loc="outside right upper", fontsize=7.5, frameon=False)
 
 
 def _logarithmic(axes: Axes, ticks: Sequence[float]) -> None:
     axes.set_xscale("log")
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    if len(ticks) > MOST_TICKS:  # they would run into each other
+        axes.tick_params(axis="x", labelrotation=45)
     axes.minorticks_off()
 
 

@@ -3,6 +3,7 @@
 import csv
 import logging
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +14,26 @@ from satclip.downstream.table import Table
 from satclip.files import atomic_file
 
 log = logging.getLogger(__name__)
+RECORDS, HEAD = "records.csv", "task,encoder,seen,probe,"  # by which an older report is known, and then replaced
 NAMES = ("report.html", "report.md", "records.csv", "summary.csv", "table.md")
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse, before any work is done, a folder that a report cannot be written into.
+
+    Raises:
+        ValueError: it cannot be made or written to, or holds a file of somebody else's under a name of the report.
+    """
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ValueError(f"{there} is a file, so there can be no folder {folder}; name another")
+    if not os.access(there, os.W_OK):
+        raise ValueError(f"{there} cannot be written to; name a folder elsewhere")
+    taken = [name for name in NAMES if (folder / name).exists()]
+    if taken and not _is_report(folder / RECORDS):
+        raise ValueError(
+            f"{folder} holds {', '.join(taken)}, not of a report, which would be lost; name another folder"
+        )
 
 
 def save(
@@ -38,8 +58,9 @@ def save(
         written.append(path)
         watch(path)
 
+    # That by which a report is known comes first: what is stopped between two files is replaced the next time.
+    keep(_csv(folder / RECORDS, (record.flat() for record in found.results.records)))
     keep(_text(folder / "report.md", document(found, beside)))
-    keep(_csv(folder / "records.csv", (record.flat() for record in found.results.records)))
     keep(_csv(folder / "summary.csv", summary(found)))
     keep(_text(folder / "table.md", compact(found) + "\n"))
     try:
@@ -72,6 +93,14 @@ def summary(found: Benchmark) -> Iterable[dict[str, object]]:
         share = distilled.get(family, {}).get(key)
         line |= {"distilled": "" if share is None or math.isnan(share.share) else share.share}
         yield {**line, "best_rival": "" if rival is None else rival.rival, "absent": " | ".join(scored.absent)}
+
+
+def _is_report(records: Path) -> bool:
+    """Whether this is the table of fits of a benchmark."""
+    if not records.is_file():
+        return False
+    with records.open("rb") as file:
+        return file.read(len(HEAD)) == HEAD.encode()
 
 
 def _text(path: Path, text: str) -> Path:

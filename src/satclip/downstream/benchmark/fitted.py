@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,21 +65,61 @@ class Fitted:
 
                 save_file({"weights": self.weights, "intercept": self.intercept}, part, {"about": told})
 
+    def predict(self, encoder: Places, lonlat: Array) -> NDArray[np.float64] | NDArray[np.int64]:
+        """Answers for places in degrees [N, 2], from the encoder that the probe was fitted on.
+
+        Raises:
+            ValueError: it is another encoder: other weights, whatever its width.
+        """
+        mine, other = self.about.get("fingerprint", ""), getattr(encoder, "fingerprint", "")
+        if mine != other:
+            raise ValueError(
+                f"the probe was fitted on {self.about.get('encoder', 'another encoder')}, whose weights are not those "
+                f"of {encoder.name}; give that one, or fit a probe on this"
+            )
+        return self(encoder(lonlat))
+
     @classmethod
     def load(cls, path: Path) -> "Fitted":
-        """What `save` wrote."""
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                weights, intercept, told = file["weights"], file["intercept"], str(file["about"])
-        else:
-            from safetensors import safe_open
+        """What `save` wrote.
 
-            with safe_open(path, "np") as file:
-                weights, intercept = file.get_tensor("weights"), file.get_tensor("intercept")
-                told = file.metadata()["about"]
-        about: dict[str, str] = json.loads(told)
-        names = about.pop("classes")
+        Raises:
+            ValueError: the file is damaged, or holds something else.
+            FileNotFoundError: there is none.
+        """
+        from safetensors import SafetensorError
+
+        try:
+            weights, intercept, told = _npz(path) if path.suffix == ".npz" else _safetensors(path)
+            about: dict[str, str] = json.loads(told)
+            names = about.pop("classes")
+        except FileNotFoundError:
+            raise
+        except (LookupError, TypeError, ValueError, OSError, BadZipFile, SafetensorError) as error:
+            raise ValueError(f"{path} is no probe that `satclip probe --save` wrote ({error}); save it anew") from error
         return cls(weights, intercept, None if names is None else tuple(names), about)
+
+
+def _npz(path: Path) -> tuple[Array, Array, str]:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        return file["weights"], file["intercept"], str(file["about"])
+
+
+def _safetensors(path: Path) -> tuple[Array, Array, str]:
+    from safetensors import safe_open
+
+    with safe_open(path, "np") as file:
+        return file.get_tensor("weights"), file.get_tensor("intercept"), file.metadata()["about"]
+
+
+def check_vectors(encoder: Encoder) -> None:
+    """Refuse what gives no vectors, so that no probe can be fitted on it.
+
+    Raises:
+        ValueError: it answers from labels alone.
+    """
+    if isinstance(encoder, Predictor):
+        raise ValueError(f"{encoder.name} gives no vectors, so there is no probe to keep; give an encoder")
 
 
 def fit(encoder: Encoder, labels: Labels, *, seed: int = 0) -> tuple[Fitted, Places]:
@@ -89,8 +130,8 @@ def fit(encoder: Encoder, labels: Labels, *, seed: int = 0) -> tuple[Fitted, Pla
     Raises:
         ValueError: for a method that gives no vectors.
     """
-    if isinstance(encoder, Predictor):
-        raise ValueError(f"{encoder.name} gives no vectors, so there is no probe to keep; give an encoder")
+    check_vectors(encoder)
+    assert not isinstance(encoder, Predictor)
     members = encoder.candidates if isinstance(encoder, Group) else (encoder,)
     vectors = [np.asarray(member(labels.lonlat)) for member in members]
     candidates = [

@@ -164,7 +164,8 @@ def _maps(found: Benchmark, task: str) -> Iterator[str]:
         answers = answered(found.tasks[task], found.results.of(key, subject))
         if answers is not None:
             heading = f"{subject}: {task}, {key[1]}, {key[2]} labels"
-            yield picture(error_maps(found.tasks[task], answers, heading), f"maps of {heading}", pixels=True)
+            maps = picture(error_maps(found.tasks[task], answers, heading), f"maps of {heading}", pixels=True)
+            yield f"<div class='wide maps'>{maps}</div>"
 
 
 def _about(found: Benchmark, task: str) -> str:

@@ -151,7 +151,7 @@ def benchmark(
         ModuleNotFoundError: the `evaluate` extra is not installed.
     """
     if not chosen.tasks:
-        raise ValueError(f"no task has its labels here: {'; '.join(chosen.missing) or 'none was asked for'}")
+        raise ValueError(f"nothing to score: {'; '.join(chosen.missing) or 'no task was asked for; name some, or all'}")
     start = time.monotonic()
     plan = settings.plan()
     own = own_blocks(rows, chosen.tasks, settings)

@@ -19,6 +19,7 @@ PROBES: dict[str, Callable[[], Probe]] = {
 }
 ALL = "all"
 MANY = 1000
+FEWEST = 10  # places: two to be tested in each of five folds
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,12 @@ class Settings:
     def __post_init__(self) -> None:
         if self.probe not in (*PROBES, COORDBENCH):
             raise ValueError(f"no such probe: {self.probe}; there are {', '.join((*PROBES, COORDBENCH))}")
+        for name in ("draws", "seed", "workers", "places"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) or (name == "places" and value is None)) or isinstance(value, bool):
+                raise ValueError(f"{name} must be a whole number, got {value!r}; give one")
+        if self.seed < 0 or (self.places is not None and self.places < FEWEST):
+            raise ValueError(f"seed must be 0 or more and places {FEWEST} or more, got {self.seed} and {self.places}")
         self.plan()
 
     @property

@@ -20,6 +20,8 @@ td.name { font-weight: 600; } tr.rival td.name { font-weight: 400; }
 .figures { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: flex-start; }
 img { max-width: 100%; height: auto; display: block; }
 figure { margin: 1.2rem 0; max-width: 62rem; } figcaption { color: #55616c; font-size: .84rem; }
-@media (max-width: 700px) { body { margin: 1rem auto; padding: 0 .8rem; } h1 { font-size: 1.3rem; } }
-nav a { margin-right: .9rem; white-space: nowrap; } a { color: #2e6fbf; text-decoration: none; }
+@media (max-width: 700px) { body { margin: 1rem auto; padding: 0 .8rem; } h1 { font-size: 1.3rem; }
+  .maps img { max-width: none; width: 54rem; }
+  .figures > div { max-width: 100%; overflow-x: auto; } .figures img { max-width: none; } }
+nav a { display: inline-block; margin-right: .9rem; white-space: nowrap; } a { color: #2e6fbf; text-decoration: none; }
 """

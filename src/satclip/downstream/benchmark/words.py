@@ -54,7 +54,8 @@ def _where(found: Benchmark) -> str:
     """The part of the Earth that all places lie in, where that is a small one."""
     lonlat = np.concatenate([task.lonlat for task in found.tasks.values()])
     (west, south), (east, north) = lonlat.min(0), lonlat.max(0)
-    return f" in {Region.of([west, south, east, north])}" if east - west < 120 and north - south < 60 else ""
+    small = 0 < east - west < 120 and 0 < north - south < 60
+    return f" in {Region.of([west, south, east, north])}" if small else ""
 
 
 def short(found: Benchmark) -> str:

@@ -2,7 +2,7 @@
 
 | hold-out   | tested                                                   | what it asks                               |
 |------------|----------------------------------------------------------|--------------------------------------------|
-| random     | a fifth of the places                                    | interpolation between labels               |
+| random     | a fifth of the places, rows at one place together        | interpolation between labels               |
 | cells      | a fifth of the cells of c x c degrees                    | the same without labels nearby             |
 | continents | one continent                                            | extrapolation                              |
 | buffers    | half of the places in a fifth of the cells; other places | how the score falls with distance; beside  |
@@ -69,6 +69,17 @@ def cell_of(lonlat: Array, degrees: float) -> Rows:
     return cell
 
 
+def same_place(lonlat: Array) -> Rows:
+    """The number of the first row that lies where each does, [N]: 190 and -170 degrees are one longitude, a pole one
+    place."""
+    longitude = np.where(np.abs(lonlat[:, 1]) == 90, 0.0, lonlat[:, 0] % 360)
+    _, first, inverse = np.unique(
+        np.stack([longitude, lonlat[:, 1] + 0.0], 1), axis=0, return_index=True, return_inverse=True
+    )
+    found: Rows = first[inverse.ravel()]
+    return found
+
+
 def folds_of_groups(groups: Rows, folds: int, generator: np.random.Generator) -> Rows:
     """Deal whole groups out to `folds` numbers as evenly as their count allows: [N] -> [N]."""
     ids, inverse = np.unique(groups, return_inverse=True)
@@ -97,8 +108,11 @@ def middle_cells(labels: Labels) -> float:
 
 
 def random_draws(labels: Labels, draws: int, seed: int) -> Iterator[Draw]:
-    """Five folds of single places, again and again with another deal until there are `draws`."""
-    each = np.arange(len(labels.target))
+    """Five folds of single places, again and again with another deal until there are `draws`.
+
+    Rows at one place go together: a place that teaches would otherwise be tested.
+    """
+    each = same_place(labels.lonlat)
     yield from _dealt(labels, "random", each, cell_of(labels.lonlat, middle_cells(labels)), draws, seed)
 
 

@@ -98,7 +98,7 @@ class Plan:
             raise ValueError(f"cells must be more than 0 and at most 90 degrees, got {self.cells}")
         few = [count for count in self.labels if count is not None and count < FEWEST_LABELS]
         if few or not self.labels:
-            raise ValueError(f"label counts must be {FEWEST_LABELS} or more (None: all), got {self.labels}")
+            raise ValueError(f"label counts must be {FEWEST_LABELS} or more, or all of them, got {self.labels}")
 
     def sample(self, labels: Labels) -> Labels:
         """At most `places` of a set, drawn by the seed and the places alone, in their own order."""

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,7 @@ class Job:
     features: dict[str, tuple[Candidate, ...]]  # by encoder
     encoders: Sequence[Encoder]
     plan: Plan
+    stop: Event
 
 
 def run(
@@ -76,7 +78,8 @@ def run(
             words = ", ".join(task.name for task in group)
             tell(words, done, total)
             features = {each.name: _candidates(each, group[0], cache) for each in encoders}
-            jobs = [Job(draw, group, features, encoders, plan) for draw in draws]
+            stop = Event()
+            jobs = [Job(draw, group, features, encoders, plan, stop) for draw in draws]
             log.info("%s: %d draws of %d places", words, len(jobs), len(group[0].target))
             try:
                 for found in pool.map(_work, jobs):
@@ -84,6 +87,7 @@ def run(
                     done += 1
                     tell(words, done, total)
             except BaseException:
+                stop.set()  # an interrupt waits for the fits at work, not for the rest of their draws
                 pool.shutdown(cancel_futures=True)  # an error is told now, not after the draws that wait
                 raise
     order = {task.name: number for number, task in enumerate(tasks)}
@@ -105,6 +109,8 @@ def _work(job: Job) -> list[Record]:
         km = nearest(places[train], places[draw.test], 1)[0][:, 0]
         bins = np.searchsorted(DISTANCE_KM, km)
         for encoder in job.encoders:
+            if job.stop.is_set():
+                return []
             if isinstance(encoder, Predictor):
                 answers = [
                     _predicted(encoder, task, goal, draw, train, inner)
@@ -170,7 +176,8 @@ def _predicted(method: Predictor, task: Labels, goal: Goal, draw: Draw, train: R
 
 
 def _ask(method: Predictor, task: Labels, train: Rows, test: Rows, folds: Rows) -> Array:
-    answer = method.fit_predict(task.lonlat[train], task.target[train], task.lonlat[test], task.classes, folds)
+    told = method.fit_predict(task.lonlat[train], task.target[train], task.lonlat[test], task.classes, folds)
+    answer: Array = np.asarray(told)
     shape = (len(test),) if task.classes is None else (len(test), len(task.classes))
     if answer.shape != shape or not np.isfinite(answer).all():
         raise ValueError(

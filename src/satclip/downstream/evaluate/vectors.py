@@ -17,6 +17,7 @@ from satclip.files import atomic_file
 
 log = logging.getLogger(__name__)
 MOST_BYTES = 2**30
+SMALLEST = 1e-100  # largest number of an encoder whose square is still a number
 _WRITING = Lock()
 Vectors = NDArray[np.floating]
 
@@ -121,12 +122,18 @@ def _computed(encoder: Places, lonlat: Array) -> Vectors:
 
 
 def _checked(name: str, vectors: Vectors, rows: int) -> Vectors:
-    if vectors.ndim != 2 or len(vectors) != rows or not np.issubdtype(vectors.dtype, np.floating):
-        raise ValueError(f"{name}: {rows} places must give float [{rows}, D], got {vectors.dtype} {vectors.shape}")
+    shaped = vectors.ndim == 2 and len(vectors) == rows and vectors.shape[1] > 0
+    if not shaped or not np.issubdtype(vectors.dtype, np.floating):
+        raise ValueError(
+            f"{name}: {rows} places must give float [{rows}, D], got {vectors.dtype} {vectors.shape}; mend it"
+        )
     bad = ~np.isfinite(vectors).all(1)
     if bad.any():
         raise ValueError(
             f"{name}: vectors of {int(bad.sum())} of {rows} places are NaN or infinite; its training diverged (lower "
             "optimizer.lr), or the places lie outside its range"
         )
+    largest = float(np.abs(vectors).max(initial=0))
+    if largest and not SMALLEST < largest < 1 / SMALLEST:
+        raise ValueError(f"{name}: its largest number is {largest:g}, whose square is none; bring the vectors near 1")
     return vectors

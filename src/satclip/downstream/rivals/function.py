@@ -1,8 +1,10 @@
 """Somebody's own encoder: `package.module:name`."""
 
 import sys
-from collections.abc import Callable
-from importlib import import_module
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module, invalidate_caches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import numpy as np
 
 from satclip.downstream.contract import Predictor
 from satclip.downstream.rivals.frozen import UNKNOWN, Array, Vectors, checked
+
+FEW = 8  # places that are asked about a second time
 
 
 class Function:
@@ -34,10 +38,9 @@ class Function:
             ValueError: places are none, or the callable's answer is not one finite vector per place.
         """
         places = checked(lonlat).numpy()
-        answer = self.call(places.copy())
-        answer = answer.detach().cpu() if hasattr(answer, "detach") else answer
-        vectors = np.asarray(answer)
-        if vectors.ndim != 2 or len(vectors) != len(places) or not np.issubdtype(vectors.dtype, np.floating):
+        vectors = self._answer(places)
+        shaped = vectors.ndim == 2 and len(vectors) == len(places) and vectors.shape[1] > 0
+        if not shaped or not np.issubdtype(vectors.dtype, np.floating):
             raise ValueError(
                 f"{self.name} gave {vectors.dtype} {list(vectors.shape)} for {len(places)} places; "
                 "it must return floats [N, D], one row per place in the same order"
@@ -49,7 +52,44 @@ class Function:
                 f"{self.name} gave NaN or infinite numbers for {int(bad.sum())} of {len(places)} places, "
                 f"the first at longitude {places[row, 0]:g}, latitude {places[row, 1]:g}; mend it, or leave them out"
             )
+        if len(places) > FEW:
+            self._check_alone(places[:FEW], vectors[:FEW])
         return vectors
+
+    def _check_alone(self, places: Array, before: Vectors) -> None:
+        """Ask about a few places again, alone: what depends on its company would learn from the tested places."""
+        after = self._answer(places)
+        if after.shape != before.shape or not np.allclose(after, before, rtol=0.02, atol=0.02 * np.abs(before).max()):
+            raise ValueError(
+                f"{self.name} gives other vectors for the same places when they come alone; they must depend on the "
+                "place and on nothing else: neither on the other rows nor on chance"
+            )
+
+    def _answer(self, places: Array) -> Vectors:
+        """What the callable makes of places, as an array of any shape."""
+        with named(self.name):
+            answer = self.call(places.copy())
+            if hasattr(answer, "detach"):
+                answer = answer.detach().cpu()
+                answer = answer.float() if str(answer.dtype) == "torch.bfloat16" else answer
+            return np.asarray(answer)
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Turn whatever the code of somebody else raises into one line that names it and where it was raised.
+
+    Raises:
+        ValueError: that line.
+    """
+    try:
+        yield
+    except Exception as error:  # anything may come out of it, and a missing package is told as any other
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        raise ValueError(
+            f"{name} raised {type(error).__name__}: {' '.join(str(error).split())} "
+            f"({Path(where.filename).name}, line {where.lineno}); mend it"
+        ) from error
 
 
 def function(text: str) -> Function | Predictor:
@@ -66,7 +106,9 @@ def function(text: str) -> Function | Predictor:
     if found is None:
         names = ", ".join(name for name in vars(module) if not name.startswith("_"))
         raise ValueError(f"{module_name} has no {attribute}; it has {names or 'nothing'}")
-    found = found() if isinstance(found, type) else found
+    if isinstance(found, type):
+        with named(text):
+            found = found()
     if isinstance(found, Predictor):
         return found
     if not callable(found):
@@ -75,16 +117,16 @@ def function(text: str) -> Function | Predictor:
 
 
 def _imported(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name not in (name, name.split(".")[0]):
-            raise  # the module is there; what it imports is not
     here = str(Path.cwd())  # a console script does not look where it is started
-    sys.path.insert(0, here)
     try:
-        if find_spec(name.split(".")[0]) is None:
+        known = find_spec(name.split(".")[0]) is not None
+        if not known:
+            sys.path.insert(0, here)
+            invalidate_caches()
+        if not known and find_spec(name.split(".")[0]) is None:
             raise ValueError(f"no module {name} is installed or lies in {here}; check the name, or start beside it")
-        return import_module(name)
+        with named(name):
+            return import_module(name)
     finally:
-        sys.path.remove(here)
+        if here in sys.path[:1] and not known:
+            sys.path.remove(here)

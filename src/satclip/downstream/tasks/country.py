@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from satclip.downstream.contract import Labels
-from satclip.downstream.tasks.loading import FromFiles, found, labelled
+from satclip.downstream.tasks.loading import FromFiles, found, labelled, readable
 from satclip.downstream.tasks.missing import TaskDataMissing
 from satclip.downstream.tasks.sampled import sampled
 from satclip.downstream.tasks.table import codes, columns, numbers
@@ -57,7 +57,8 @@ class Country(FromFiles):
     def _sampled(self) -> Labels:
         shapes = found(self.root, SHAPES)
         try:
-            known = countries() if shapes is None else read_countries(shapes)
+            with readable(shapes or "Natural Earth in pyogrio"):
+                known = countries() if shapes is None else read_countries(shapes)
         except ModuleNotFoundError as error:
             raise TaskDataMissing(self.name, str(error)) from error
         return sampled(

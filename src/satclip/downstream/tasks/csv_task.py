@@ -1,9 +1,9 @@
 """Any table of places with something to predict."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -14,12 +14,11 @@ from satclip.downstream.contract import Labels
 from satclip.downstream.evaluate.holdouts import cells_for
 from satclip.downstream.tasks.loading import labelled
 from satclip.downstream.tasks.missing import TaskDataMissing
-from satclip.downstream.tasks.table import MISSING, codes, columns, header, numbers
-from satclip.sphere import check_lonlat
+from satclip.downstream.tasks.table import columns, header, numbers
+from satclip.downstream.tasks.target import Kind, refuse_coordinate, target_of
+from satclip.sphere import RADIANS, bad_lonlat, in_radians
 
 log = logging.getLogger(__name__)
-Array = NDArray[np.float64]
-FEW = 20  # whole numbers with fewer values than this may be codes of classes
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,10 @@ class CsvTask:
     target: str
     lon: str | None = None
     lat: str | None = None
-    kind: Literal["regression", "classification"] | None = None
+    kind: Kind = None
     name: str | None = None
     unit: str = ""
-    cell_degrees: tuple[float, ...] | None = None
+    cell_degrees: float | Sequence[float] | None = None
     max_rows: int | None = None
     seed: int = 0
 
@@ -67,12 +66,9 @@ class CsvTask:
         lon, lat = self._places(path)
         table = columns(path, (lon, lat, self.target))
         lonlat = np.stack([numbers(table[each], what=f"{path}, {each}") for each in (lon, lat)], 1)
-        try:
-            check_lonlat(torch.from_numpy(lonlat[np.isfinite(lonlat).all(1)]))
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+        _check_places(path, lonlat)
         target, classes = target_of(table[self.target], what=f"{path}, {self.target}", kind=self.kind)
-        cells = tuple(self.cell_degrees) if self.cell_degrees is not None else cells_for(lonlat)
+        cells = cells_for(lonlat) if self.cell_degrees is None else _sizes(self.cell_degrees)
         return labelled(
             name,
             lonlat,
@@ -87,6 +83,9 @@ class CsvTask:
 
     def _places(self, path: Path) -> tuple[str, str]:
         names = header(path)
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"{path} has two columns called {', '.join(twice)}; rename one")
         listing = f"{path} has the columns {', '.join(names)}"
         for column in (self.lon, self.lat, self.target):
             if column is not None and column not in names:
@@ -96,38 +95,39 @@ class CsvTask:
             several = ", ".join([*lons, *lats])
             why = f"{several} could all be meant" if several else "none of them is named like longitude and latitude"
             raise ValueError(f"{listing}: {why}; give lon and lat")
+        refuse_coordinate(self.target, names, self.lon, self.lat, what=str(path))
         return lons[0], lats[0]
 
 
-def target_of(
-    values: list[str], *, what: str, kind: Literal["regression", "classification"] | None = None
-) -> tuple[NDArray[np.float64] | NDArray[np.int64], tuple[str, ...] | None]:
-    """A column of text as numbers, NaN where missing, and None; or as codes, -1 where missing, and their classes.
-
-    Args:
-        values: of the column.
-        what: file and column, for messages.
-        kind: what it holds; by default numbers where every value is one.
+def _sizes(degrees: float | Sequence[float]) -> tuple[float, ...]:
+    """One size of cells or several.
 
     Raises:
-        ValueError: `kind` is none of the two, or a value is no number where numbers are asked for.
+        ValueError: they are no numbers.
     """
-    if kind not in (None, "regression", "classification"):
-        raise ValueError(f"kind must be regression or classification, got {kind!r}")
-    if kind == "classification" or (kind is None and not _all_numbers(values)):
-        return codes(values)
-    target = numbers(values, what=what)
-    distinct = np.unique(target[np.isfinite(target)])
-    if kind is None and len(distinct) < FEW and (distinct == np.round(distinct)).all():
-        log.warning(
-            "%s holds %d different whole numbers and is taken as a quantity; kind=classification takes them as classes",
-            *(what, len(distinct)),
-        )
-    return target, None
-
-
-def _all_numbers(values: list[str]) -> bool:
+    several = [degrees] if isinstance(degrees, int | float | str) else degrees
     try:
-        return bool(np.isfinite(numbers([value for value in values if value.lower() not in MISSING], what="")).any())
-    except ValueError:
-        return False
+        return tuple(float(size) for size in several)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"cell_degrees must be degrees, got {degrees!r}; give [2,10], or null") from error
+
+
+def _check_places(path: Path, lonlat: NDArray[np.float64]) -> None:
+    """Refuse coordinates that are none; those that are missing (NaN) are left out later, and counted.
+
+    Raises:
+        ValueError: names the first row of the data, counted from 1, and what may be wrong.
+    """
+    places = torch.from_numpy(lonlat)
+    wrong = bad_lonlat(places) & places.isfinite().all(1)
+    if wrong.any():
+        row, all_of_them = int(wrong.int().argmax()), places[places.isfinite().all(1)]
+        remedy = "mend these rows, or take them out"
+        if not bad_lonlat(all_of_them.flip(1)).any():
+            remedy = "the columns look like (latitude, longitude): exchange lon and lat"
+        raise ValueError(
+            f"{path}: {int(wrong.sum())} of {len(places)} rows are not (longitude, latitude) in degrees, the first "
+            f"row {row + 1} of the data: ({places[row, 0]:g}, {places[row, 1]:g}); {remedy}"
+        )
+    if in_radians(places):
+        log.warning("%s: %s", path, RADIANS)

@@ -1,7 +1,9 @@
 """What every task does: find its file, leave out rows without a label, keep at most so many rows."""
 
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from satclip.downstream.contract import GLOBAL_CELLS, Labels, Target
 from satclip.downstream.tasks.missing import TaskDataMissing
+from satclip.downstream.tasks.origins import ORIGINS
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
@@ -38,6 +41,7 @@ def found(root: Root, *files: str) -> Path | None:
         for file in files:
             for path in (folder / file, folder / Path(file).name):
                 if path.is_file():
+                    _compare(path)
                     return path
     return None
 
@@ -52,6 +56,19 @@ def located(task: str, root: Root, *files: str, remedy: str) -> Path:
     if path is None:
         raise TaskDataMissing(task, f"{remedy} (looked for {', '.join(files)} in {_shown(root)})")
     return path
+
+
+@contextmanager
+def readable(source: str | Path) -> Iterator[None]:
+    """Name the map that a library cannot read: it says what is wrong, but rarely where.
+
+    Raises:
+        ValueError: with the name and what to do.
+    """
+    try:
+        yield
+    except (OSError, KeyError, RuntimeError) as error:  # of h5py, Pillow and GDAL (pyogrio's are RuntimeErrors)
+        raise ValueError(f"{source} cannot be read ({' '.join(str(error).split())}); fetch it again") from error
 
 
 def labelled(
@@ -84,8 +101,8 @@ def labelled(
     Raises:
         ValueError: no row has a label, a place is none, or `max_rows` is not positive.
     """
-    if max_rows is not None and max_rows < 1:
-        raise ValueError(f"{name}: max_rows must be 1 or more, or null for all, got {max_rows}")
+    if max_rows is not None and (not isinstance(max_rows, int) or max_rows < 1):
+        raise ValueError(f"{name}: max_rows must be 1 or more, or null for all, got {max_rows!r}")
     known = np.isfinite(target) if classes is None else np.asarray(target >= 0)
     known &= np.isfinite(lonlat).all(1)
     rows = np.flatnonzero(known)
@@ -108,10 +125,28 @@ def labelled(
     return Labels(name, lonlat[drawn], kept, classes, unit, cells, None if test is None else test[drawn])
 
 
+def _compare(path: Path) -> None:
+    """Say of a file that is not the published one: cut short at the end of a line, nothing else would."""
+    for origin in ORIGINS:
+        known = origin.sha256 if origin.file == path.name else None
+        if known is not None and hashlib.sha256(path.read_bytes()).hexdigest() != known:
+            log.warning(
+                "%s is not the published file (its SHA-256 differs): scores do not compare; "
+                "python scripts/fetch_tasks.py %s says how to get that one",
+                *(path, origin.task),
+            )
+
+
 def _folders(root: Root) -> list[Path]:
     folders = [root] if isinstance(root, str | Path) else list(root or [])
     return [Path(folder).expanduser() for folder in folders]
 
 
 def _shown(root: Root) -> str:
-    return ", ".join(map(str, _folders(root))) or "no folder: tasks.root is not set"
+    folders = _folders(root)
+    if any(folder.exists() and not folder.is_dir() for folder in folders):
+        raise ValueError(f"{', '.join(map(str, folders))}: a file is no folder of tasks; give --tasks-root a folder")
+    return (
+        ", ".join(f"{folder}{'' if folder.exists() else ', which is not there'}" for folder in folders)
+        or "no folder: tasks.root is not set"
+    )

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from satclip.downstream.contract import Labels
-from satclip.downstream.tasks.loading import labelled
+from satclip.downstream.tasks.loading import labelled, readable
 from satclip.downstream.tasks.missing import TaskDataMissing
 from satclip.geography.land_grid import SOUTH
 from satclip.sphere import uniform_on_sphere
@@ -55,13 +55,14 @@ def sampled(
         seed: of their draw.
 
     Raises:
-        ValueError: `max_rows` is not positive.
+        ValueError: `max_rows` is not positive, or the map cannot be read.
     """
-    count = DEFAULT_PLACES if max_rows is None else max_rows
+    count = max_rows if isinstance(max_rows, int) else DEFAULT_PLACES  # what else it may be is refused below
     draw = torch.Generator().manual_seed(seed)
     blocks = [uniform_on_sphere(_BLOCK, draw) for _ in range(-(-_DRAWS * max(count, 1) // _BLOCK))]
     everywhere = torch.cat(blocks).numpy()
     drawn = everywhere[everywhere[:, 1] > SOUTH]
-    values = at(drawn)
+    with readable(source):
+        values = at(drawn)
     known = np.flatnonzero(np.isfinite(values) if classes is None else np.asarray(values >= 0))[:count]
     return labelled(name, drawn[known], values[known], source=source, classes=classes, unit=unit, max_rows=max_rows)

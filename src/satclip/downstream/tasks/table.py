@@ -2,6 +2,8 @@
 
 import csv
 import gzip
+import logging
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Protocol
@@ -9,6 +11,7 @@ from typing import IO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
 
 
@@ -24,6 +27,8 @@ class Reader(Protocol):
 
 MISSING = ("", "na", "n/a", "nan", "null", "none")
 MISSING_CLASS = ("", "n/a", "nan")  # NA is Namibia, and "none" may be a class
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?([0-9]+,[0-9]*|,[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def header(path: Path) -> list[str]:
@@ -46,19 +51,54 @@ def columns(path: Path, names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def numbers(values: Sequence[str], *, what: str) -> Array:
-    """Float64 [N] of a column of text; NaN where a value is missing. Commas between thousands are taken out.
+    """Float64 [N] of a column of text; NaN where a value is missing.
+
+    Commas stand between thousands (1,234.5) where every one of them can, before decimals (12,5) where they cannot.
 
     Raises:
-        ValueError: a value is neither; names its row and `what`.
+        ValueError: a value is no number; names its row and `what`. Or decimals stand behind commas and behind points.
     """
+    mark = "." if _decimal_commas(values, what) else ""
     found = np.full(len(values), np.nan)
     for row, value in enumerate(values):
-        if value.lower() not in MISSING:
-            try:
-                found[row] = float(value.replace(",", ""))
-            except ValueError:
-                raise ValueError(f"{what}, row {row + 1} of the data: {value!r} is no number; mend the row") from None
+        if value.lower() in MISSING:
+            continue
+        if not is_number(value):
+            raise ValueError(f"{what}, row {row + 1} of the data: {value!r} is no number; mend the row")
+        found[row] = float(value.replace(",", mark))
     return found
+
+
+def is_number(value: str) -> bool:
+    """Whether text is a number, with a point, a comma before its decimals, or commas between its thousands."""
+    if "," in value:
+        return bool(_THOUSANDS.fullmatch(value) or _DECIMAL_COMMA.fullmatch(value))
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return "_" not in value  # Python's own way of writing thousands
+
+
+def _decimal_commas(values: Sequence[str], what: str) -> bool:
+    """Whether the commas of a column stand before decimals.
+
+    Raises:
+        ValueError: some do, and other numbers have a point there.
+    """
+    commas = [value for value in values if "," in value and is_number(value)]
+    decimal = next((value for value in commas if not _THOUSANDS.fullmatch(value)), None)
+    if decimal is None:
+        if commas and all("." not in value and value.count(",") == 1 for value in commas):
+            log.warning(
+                "%s: commas are taken as marks of thousands, %s is %g; if they stand before decimals, write points",
+                *(what, commas[0], float(commas[0].replace(",", ""))),
+            )
+        return False
+    point = next((value for value in values if "." in value and is_number(value)), None)
+    if point is not None:
+        raise ValueError(f"{what} has decimals behind commas ({decimal}) and behind points ({point}); write points")
+    return True
 
 
 def codes(values: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -89,7 +129,9 @@ def _read(path: Path, names: Sequence[str] | None) -> tuple[list[str], dict[str,
 def _columns(path: Path, reader: Reader, found: list[str], names: Sequence[str]) -> dict[str, list[str]]:
     absent = [name for name in names if name not in found]
     if absent:
-        raise ValueError(f"{path} has no column {', '.join(absent)}; it has {', '.join(found)}")
+        raise ValueError(
+            f"{path} has no column {', '.join(absent)}; it has {', '.join(found)}; give a file that has it"
+        )
     twice = [name for name in names if found.count(name) > 1]
     if twice:
         raise ValueError(f"{path} has two columns called {', '.join(twice)}; rename one")

@@ -8,6 +8,7 @@ import functools
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -145,7 +146,7 @@ def _unknown(key: str, cause: BaseException, overrides: list[str], again: Any) -
         known = [name for name in keys(OmegaConf.to_container(again(others))) if not name.startswith("hydra")]
     except (*RAISED, *ALSO_RAISED):  # that is wrong as well, and comes next
         known = []
-    guess = nearest(key, known) or "; `python train.py --cfg job` shows all that there are"
+    guess = nearest(key, known) or f"; `python {Path(sys.argv[0]).name} --cfg job` shows all that there are"
     added = ""
     if key.startswith("trainer."):
         stop = "" if guess.endswith("?") else "."
