@@ -128,7 +128,14 @@ def test_only_this_machine_gets_the_page_and_nothing_but_the_page() -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
 def test_ctrl_c_ends_the_serving_and_is_no_failure(number: signal.Signals, code: int, model: str) -> None:
     command = [sys.executable, "-m", "satclip.cli", "explore", model, "--resolution", "30"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # Tests that were started in the background ignore SIGINT, and so would their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     with process:
         assert process.stderr is not None
         said = ""
@@ -137,6 +144,6 @@ def test_ctrl_c_ends_the_serving_and_is_no_failure(number: signal.Signals, code:
             assert line, said
             said += line
         process.send_signal(number)
-        said += process.stderr.read()
+        said += process.communicate(timeout=60)[1]
     assert process.returncode == code
     assert "Traceback" not in said
