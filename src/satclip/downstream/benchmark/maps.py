@@ -71,8 +71,8 @@ def _name_classes(figure: Figure, drawn: PathCollection, names: Sequence[str]) -
     for rank, name in enumerate(names[:NAMED_CLASSES]):
         text = f"{name:.28}".replace("$", r"\$")  # two of them would be mathematics
         # Behind a space: Matplotlib leaves out of a legend what begins with "_".
-        colour = drawn.to_rgba(np.array(rank))
-        handles.append(Line2D([], [], color=colour, linestyle="", marker="o", label=f" {text}"))
+        red, green, blue, _ = map(float, drawn.to_rgba(np.array(rank)))
+        handles.append(Line2D([], [], color=(red, green, blue), linestyle="", marker="o", label=f" {text}"))
     more = len(names) - NAMED_CLASSES
     title = f"the {NAMED_CLASSES} most frequent of {len(names)}" if more > 0 else None
     figure.legend(
