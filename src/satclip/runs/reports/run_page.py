@@ -82,7 +82,8 @@ def _body(run: Record, title: str) -> Iterator[str]:
     yield from _made_by(run)
     there = [(name, words) for name, words in FILES.items() if name == PAGE or (run.folder / name).exists()]
     yield f"<h2>What lies in this folder</h2>{html.table(('file', 'what it is'), there)}"
-    yield f"<h2>Options</h2>{html.table(('option', 'value'), run.config.items())}"
+    options = html.table(("option", "value"), run.config.items())
+    yield f"<h2>Options</h2><details><summary>All {len(run.config)}</summary>{options}</details>"
 
 
 def _tables(run: Record) -> Iterator[str]:
