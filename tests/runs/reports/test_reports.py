@@ -356,3 +356,12 @@ def test_a_picture_in_a_page_keeps_its_colours_smooth(tmp_path: Path) -> None:
     encoded = html.photo(tmp_path / "globe.png", "globe").split("base64,")[1].split("'")[0].split('"')[0]
     shown = np.asarray(Image.open(BytesIO(base64.b64decode(encoded))).convert("RGB"))
     assert np.abs(shown.astype(int) - ramp.astype(np.uint8)).max() < 12
+
+
+def test_the_page_of_a_run_leads_to_its_explorer_where_there_is_one(tmp_path: Path) -> None:
+    made = run(tmp_path / "0")
+    assert "explorer.html" not in run_page.page(read(made, "0"))
+    (made / "explorer.html").write_text("<html>")
+    page = run_page.page(read(made, "0"))
+    assert "<a href='explorer.html'>" in page
+    assert ">explorer.html</td>" in page

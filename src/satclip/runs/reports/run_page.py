@@ -23,6 +23,7 @@ CAPTIONS = {
 # What a stranger finds in the folder.
 FILES = {
     PAGE: "this page",
+    "explorer.html": "a globe to click: what is like a place, regions, predictions",
     "globe.png": "the land, coloured by the first three principal components of the embedding",
     "metrics.json": "the figures of the best and of the last weights; there only when the run has finished",
     "metrics_units.json": "unit, better way and meaning of each of them",
@@ -77,6 +78,8 @@ def _body(run: Record, title: str) -> Iterator[str]:
     for path in sorted(run.folder.glob("*.png")):
         if image := html.photo(path, path.stem):
             yield f"<figure>{image}<figcaption>{escape(CAPTIONS.get(path.stem, path.stem))}</figcaption></figure>"
+    if (run.folder / "explorer.html").is_file():
+        yield "<p><a href='explorer.html'>A globe to click</a>: what is like a place, regions, predictions.</p>"
     yield from _tables(run)
     yield from _use(run)
     yield from _made_by(run)
