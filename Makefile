@@ -72,7 +72,7 @@ data: $(READY)  ## fetch S2-100K (about 100 GB) into data/s2_100k
 	$(BIN)/python scripts/fetch_s2_100k.py $(ARGS)
 
 sweep: $(READY)  ## L = 10, 20, 40 on Blue Marble, one run after the other
-	$(BIN)/python train.py -m experiment=blue_marble legendre_polys=16,20,40 $(ARGS)
+	$(BIN)/python train.py -m experiment=blue_marble legendre_polys=10,20,40 $(ARGS)
 
 clean:  ## remove caches; keeps runs, data/ and the environment
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import NamedTuple
 
 _LON = {"lon", "lng", "long", "longitude", "decimallongitude", "longitudedecimal", "geolon", "geolongitude"}
@@ -25,6 +26,13 @@ class Candidates(NamedTuple):
     lons: list[str]
     lats: list[str]
     told: bool
+
+
+def meant(name: str, names: Sequence[str]) -> str:
+    """The end of a message about a column that is not there: the one whose name is nearest, else nothing."""
+    by_word = {each.casefold(): each for each in reversed(names)}
+    near = get_close_matches(name.casefold(), by_word, 1, 0.7)
+    return f"; did you mean {by_word[near[0]]}?" if near else ""
 
 
 def candidates(names: Sequence[str], lon: str | None = None, lat: str | None = None) -> Candidates:

@@ -45,7 +45,10 @@ def test_a_column_of_numbers_is_a_regression(satclip: Command, asked: tuple[str,
     assert outcome.code == 0
     assert "stations_warmth: R2" in outcome.out
     assert "1.00 [1.00, 1.00]" in outcome.out
-    assert "150 places, numbers; 1 rows without a place or a value left out" in outcome.err
+    assert (
+        "150 places; regression; the mean of the labels scores 0; 1 row without a place or a value left out"
+        in outcome.err
+    )
     assert (tmp_path / "errors.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -99,7 +102,7 @@ def test_a_grid_of_classes_names_its_codes(satclip: Command, asked: tuple[str, .
 @pytest.mark.parametrize(
     ("options", "code", "told"),
     [
-        (("--target", "wormth"), 1, "none called wormth"),
+        (("--target", "wormth"), 1, "none called wormth; did you mean warmth?"),
         (("--target", "warmth", "--save", "p.txt"), 2, "must end in one of .npz, .safetensors"),
         (("--target", "warmth", "--predict", "w.jpg"), 2, "must end in one of .tif"),
         (("--target", "zone", "--regression"), 1, "is no number"),
@@ -182,7 +185,10 @@ def test_every_kind_of_table_that_is_embedded_is_probed(
     outcome = satclip("probe", model, path, *options, "--target", "warmth")
     assert outcome.code == 0, outcome.err
     assert "same_warmth: R2" in outcome.out
-    assert "150 places, numbers; 1 rows without a place or a value left out" in outcome.err
+    assert (
+        "150 places; regression; the mean of the labels scores 0; 1 row without a place or a value left out"
+        in outcome.err
+    )
 
 
 def test_coordinates_that_are_none_are_refused_with_their_row(

@@ -44,6 +44,18 @@ def loaders(data: S2DataModule, world_size: int, workers: int) -> Iterator[tuple
         )
 
 
+@pytest.mark.parametrize(
+    ("split", "told"),
+    [("all", "50 patches to train on, 9 of them to validate"), ("random", "41 patches to train on, 9 to validate")],
+)
+def test_the_log_says_whether_validation_is_of_patches_that_are_trained_on(
+    make_shards: MakeShards, caplog: pytest.LogCaptureFixture, split: str, told: str
+) -> None:
+    with caplog.at_level("INFO"):
+        module(make_shards(SIZES), split=split)
+    assert told in caplog.text
+
+
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # more workers than this machine has cores
 @pytest.mark.parametrize(("sizes", "world_size"), [(SIZES, 1), (SIZES, 2), (SIZES, 3), ((50,), 3)])
 def test_batches_are_the_same_for_any_number_of_ranks_and_workers(

@@ -29,7 +29,6 @@ from satclip.region import Region
 from satclip.training.media import log_benchmark, log_media
 
 log = logging.getLogger(__name__)
-EXAMPLES = "retrieval_examples"
 WIDTH = 120  # columns, where the output is a file
 AUTO = "auto"
 GLOBE = "globe"

@@ -47,7 +47,7 @@ def test_rows_without_a_value_are_counted(table: Path, caplog: pytest.LogCapture
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"target": "pH"}, "none called pH"),
+        ({"target": "pH"}, "none called pH; did you mean ph?"),
         ({"target": "ph", "lon": "x"}, "none called x"),
         ({"target": "soil", "kind": "regression"}, "'loam' is no number"),
         ({"target": "ph", "kind": "classes"}, "kind must be regression or classification"),

@@ -1,20 +1,24 @@
 """Runs side by side: which there are, what differs between them, and what came of it."""
 
+import base64
 import csv
 import json
 import math
 import re
 import shutil
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import wandb
+from PIL import Image
 from run_folders import run, sweep
 
 from satclip.cli import main
 from satclip.runs import lock, run_folder, units
-from satclip.runs.reports import charts, compare, run_page, sweep_page
+from satclip.runs.reports import charts, compare, html, run_page, sweep_page
 from satclip.runs.reports.compare import compared
 from satclip.runs.reports.find import records
 from satclip.runs.reports.importance import importance
@@ -331,3 +335,33 @@ def test_a_curve_of_nan_and_a_csv_cut_short_are_no_error(tmp_path: Path) -> None
     assert all(math.isnan(value) for _, value in found.curves["val/loss"])
     assert run_page.page(found)
     assert data_of(sweep_page.page(compared([found]), tmp_path, "x"))["runs"][0]["c"]["val/loss"][0][1] is None
+
+
+def test_the_page_of_a_run_says_beside_its_retrieval_whether_the_places_were_trained_on(tmp_path: Path) -> None:
+    made = run(tmp_path / "0")
+    title = "Retrieval among 2,000 validation places (trained on themselves: memory, not knowledge)"
+    (made / "retrieval.md").write_text(f"**{title}**\n\n| search | top1 |\n")
+    found = {"search": "location to image", "top1": 0.6215, "median_km": 1.6e-13}
+    (made / "retrieval.json").write_text(json.dumps([found]))
+    page = run_page.page(read(made, "0"))
+    assert page.count(title) == 2
+    assert "<th>median, km</th>" in page
+    assert ">0.0</td>" in page
+    assert "e-13" not in page
+
+
+def test_a_picture_in_a_page_keeps_its_colours_smooth(tmp_path: Path) -> None:
+    ramp = np.stack(np.broadcast_arrays(np.linspace(0, 255, 600)[None], np.linspace(0, 255, 300)[:, None], 90), -1)
+    Image.fromarray(ramp.astype(np.uint8)).save(tmp_path / "globe.png")
+    encoded = html.photo(tmp_path / "globe.png", "globe").split("base64,")[1].split("'")[0].split('"')[0]
+    shown = np.asarray(Image.open(BytesIO(base64.b64decode(encoded))).convert("RGB"))
+    assert np.abs(shown.astype(int) - ramp.astype(np.uint8)).max() < 12
+
+
+def test_the_page_of_a_run_leads_to_its_explorer_where_there_is_one(tmp_path: Path) -> None:
+    made = run(tmp_path / "0")
+    assert "explorer.html" not in run_page.page(read(made, "0"))
+    (made / "explorer.html").write_text("<html>")
+    page = run_page.page(read(made, "0"))
+    assert "<a href='explorer.html'>" in page
+    assert ">explorer.html</td>" in page

@@ -94,6 +94,7 @@ def probe(
     from satclip.downstream.benchmark.run import benchmark
     from satclip.downstream.benchmark.settings import Settings, words
     from satclip.downstream.benchmark.terminal import tell, tell_rows, watching
+    from satclip.downstream.benchmark.words import labelled
     from satclip.downstream.rivals import Frozen
 
     cells = None if raster is None else Cells.covering(bounds, resolution)
@@ -116,8 +117,8 @@ def probe(
         settings = Settings(labels=("all",), draws=draws, places=10_000, seed=seed)
         with watching("Probing") as progress:
             found = benchmark(made, Chosen.of((task,)), settings, progress)
-    kinds = "numbers" if task.classes is None else f"{len(task.classes)} classes"
-    click.echo(f"{len(task.target):,} places, {kinds}; {without:,} rows without a place or a value left out", err=True)
+    left = f"{without:,} row{'s' * (without != 1)} without a place or a value left out"
+    click.echo(f"{labelled(task)}; {left}", err=True)
     tell_rows(found, task.name)
     tell(found)
     with expected(ValueError, OSError, ModuleNotFoundError):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import click
 
-from satclip.columns import candidates, word
+from satclip.columns import candidates, meant, word
 
 _SHOWN = 50
 
@@ -32,7 +32,7 @@ def find_columns(names: Sequence[str], lon: str | None = None, lat: str | None =
     listing = f"the columns are: {listed(names)}"
     for option, given in (("--lon", lon), ("--lat", lat)):
         if given is not None and given not in names:
-            raise click.ClickException(f"{option} {given}: no such column; {listing}")
+            raise click.ClickException(f"{option} {given}: no such column; {listing}{meant(given, names)}")
     if lon is not None and lon == lat:
         raise click.ClickException(f"--lon and --lat are both {lon}: give two columns; {listing}")
     lons, lats, told = candidates(names, lon, lat)

@@ -11,6 +11,7 @@ from satclip.cli.tables import open_places
 from satclip.cli.tables.columns import listed
 from satclip.cli.tables.places import Places
 from satclip.cli.tables.survey import survey
+from satclip.columns import meant
 from satclip.downstream.contract import Labels
 from satclip.downstream.evaluate.holdouts import cells_for
 from satclip.downstream.tasks.loading import labelled
@@ -46,7 +47,8 @@ def read_labels(
     table = open_places(path, lon=lon, lat=lat, crs=crs, layer=layer)
     names = [name for name in table.schema.names if name != table.geometry]
     if target not in names:
-        raise click.ClickException(f"{path} has the columns {listed(names)}, and none called {target}: give --target")
+        near = meant(target, names) or "; give one of them as --target"
+        raise click.ClickException(f"{path} has the columns {listed(names)}, and none called {target}{near}")
     if table.geometry is None:
         refuse_coordinate(target, names, lon, lat, what=path.name)
     column = table.schema.field(target).type

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -192,5 +193,7 @@ def collect(
     left_out = {**usable.left_out, "buffer": division.buffered}
     train, validation = rows[division.train], rows[division.validation]
     found = IndexedPatches(source, usable.lonlat, usable.form, train, validation, left_out, division, usable.memory)
-    log.info("%s: %d patches to train on, %d to validate", root, len(found.train_rows), len(found.val_rows))
+    seen = bool(torch.isin(validation, train).all())  # split=all: their loss is not one of unseen places
+    counts = f"{len(found.train_rows):,} patches to train on, {len(found.val_rows):,} {'of them ' * seen}to validate"
+    log.info("%s: %s", root, counts)
     return found

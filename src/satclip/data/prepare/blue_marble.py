@@ -62,7 +62,8 @@ def write_blue_marble(root: Path, recipe: Recipe) -> None:
     elif root.exists() and any(root.iterdir()):
         raise ValueError(f"{root.absolute()} holds something other than Blue Marble patches; choose another root")
     pictures, lonlat = pyramid(load_picture(), recipe.scales), land_places(recipe.places, load_land())
-    log.info("writing %d Blue Marble patches of %d pixels to %s", recipe.places, recipe.patch_size, root)
+    size = f"{recipe.patch_size} x {recipe.patch_size} pixels"
+    log.info("writing %s Blue Marble patches of %s to %s", f"{recipe.places:,}", size, root)
     with atomic_folder(root) as folder:
         names = [f"patch_{number}.tif" for number in range(recipe.places)]
         patches = encoded(pictures, lonlat, recipe)

@@ -121,7 +121,7 @@ def _tell(split: Split, dropped: int, total: int, side: float, width_km: float) 
         )
     if not dropped:
         return
-    what = f"{dropped} of {total} training patches meet the ground of a validation patch (within {side:.4g} km)"
+    what = f"{dropped:,} of {total:,} training patches meet the ground of a validation patch (within {side:.4g} km)"
     blocks = "hold out whole blocks (dataset.split=block)" if split.kind == "random" else "larger dataset.split_degrees"
     remedy = f"{blocks}, smaller dataset.val_fraction, or dataset.split_buffer_km=0, with which retrieval is flattered"
     if dropped == total:

@@ -1,10 +1,13 @@
 """Maps of a benchmark: the truth, what was predicted where nothing nearby was known, and how far off it was."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -14,6 +17,7 @@ from satclip.downstream.contract import Array, Labels
 NUMBERS, ERRORS = "viridis", LinearSegmentedColormap.from_list("error", ["#2e6fbf", "#eef1f3", "#c8553d"])
 RIGHT, WRONG = "#9fc6b5", "#c8553d"
 MOST_CLASSES = 20  # told apart by colour; the others share the last
+NAMED_CLASSES = 8  # in the legend, the most frequent ones
 REGIONAL = 60.0  # degrees; a smaller extent is drawn for itself
 
 
@@ -45,10 +49,12 @@ def error_maps(labels: Labels, found: Answered, title: str) -> Figure:
         common = np.argsort(-np.bincount(found.truth.astype(np.int64), minlength=len(labels.classes)), kind="stable")
         rank = np.empty(len(common), dtype=np.int64)
         rank[common] = np.arange(len(common))
-        colours, shades = "tab20", Normalize(0, MOST_CLASSES - 1)
+        few = len(common) <= 10
+        colours, shades = ("tab10", Normalize(0, 9)) if few else ("tab20", Normalize(0, MOST_CLASSES - 1))
         for axes, codes in zip(panels, (found.truth, found.answer), strict=False):
             ranked = np.minimum(rank[codes.astype(np.int64)], MOST_CLASSES - 1)
-            _points(axes, found.lonlat, ranked, colours, shades, regional=regional)
+            drawn = _points(axes, found.lonlat, ranked, colours, shades, regional=regional)
+        _name_classes(figure, drawn, [labels.classes[code] for code in common if (found.truth == code).any()])
         right = (found.answer == found.truth).astype(np.float64)
         two = LinearSegmentedColormap.from_list("right", [WRONG, RIGHT])
         _points(panels[2], found.lonlat, right, two, Normalize(0, 1), regional=regional)
@@ -57,6 +63,21 @@ def error_maps(labels: Labels, found: Answered, title: str) -> Figure:
         axes.set_title(words, fontsize=9)
     figure.suptitle(title, fontsize=10, x=0.01, ha="left")
     return figure
+
+
+def _name_classes(figure: Figure, drawn: PathCollection, names: Sequence[str]) -> None:
+    """The colours of the first classes below the maps; long names are cut, and any letters are taken as they are."""
+    handles = []
+    for rank, name in enumerate(names[:NAMED_CLASSES]):
+        text = f"{name:.28}".replace("$", r"\$")  # two of them would be mathematics
+        # Behind a space: Matplotlib leaves out of a legend what begins with "_".
+        red, green, blue, _ = map(float, drawn.to_rgba(np.array(rank)))
+        handles.append(Line2D([], [], color=(red, green, blue), linestyle="", marker="o", label=f" {text}"))
+    more = len(names) - NAMED_CLASSES
+    title = f"the {NAMED_CLASSES} most frequent of {len(names)}" if more > 0 else None
+    figure.legend(
+        handles=handles, title=title, loc="outside lower left", ncols=4, fontsize=7, title_fontsize=7, frameon=False
+    )
 
 
 def _is_regional(lonlat: Array) -> bool:

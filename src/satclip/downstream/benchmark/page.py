@@ -170,11 +170,8 @@ def _maps(found: Benchmark, task: str) -> Iterator[str]:
 
 def _about(found: Benchmark, task: str) -> str:
     labels = found.tasks[task]
-    kind = f"regression{f', {labels.unit}' if labels.unit else ''}"
-    if labels.classes is not None:
-        kind = f"classification, {len(labels.classes)} classes"
     absent = sorted({name for each in found.scores.values() if each.task == task for name in each.absent})
-    text = f"{len(labels.target):,} places; {kind}."
+    text = f"{words.labelled(labels)}."
     if absent:
         some = ", ".join(absent[:6]) + (f" and {len(absent) - 6} more" if len(absent) > 6 else "")
         text += f" Tested in some draw without ever being taught: {some}."

@@ -3,6 +3,7 @@
 import numpy as np
 
 from satclip.downstream.benchmark.run import EXPLAINED, Benchmark
+from satclip.downstream.contract import Labels
 from satclip.region import Region
 
 READING = (
@@ -56,6 +57,16 @@ def _where(found: Benchmark) -> str:
     (west, south), (east, north) = lonlat.min(0), lonlat.max(0)
     small = 0 < east - west < 120 and 0 < north - south < 60
     return f" in {Region.of([west, south, east, north])}" if small else ""
+
+
+def labelled(labels: Labels) -> str:
+    """How many places, what is predicted, and what an answer scores that knows nothing: what 0 is to a reader."""
+    count = f"{len(labels.target):,} places"
+    if labels.classes is None:
+        return f"{count}; regression{f', {labels.unit}' if labels.unit else ''}; the mean of the labels scores 0"
+    members = np.bincount(labels.target.astype(np.int64), minlength=len(labels.classes))
+    most, share = labels.classes[members.argmax()], f"{members.max() / len(labels.target):.2f}".removeprefix("0")
+    return f"{count}; classification, {len(labels.classes)} classes; always answering {most} scores {share}"
 
 
 def short(found: Benchmark) -> str:

@@ -80,7 +80,7 @@ def run(
             features = {each.name: _candidates(each, group[0], cache) for each in encoders}
             stop = Event()
             jobs = [Job(draw, group, features, encoders, plan, stop) for draw in draws]
-            log.info("%s: %d draws of %d places", words, len(jobs), len(group[0].target))
+            log.info("%s: %d draws of %s places", words, len(jobs), f"{len(group[0].target):,}")
             try:
                 for found in pool.map(_work, jobs):
                     records.extend(found)

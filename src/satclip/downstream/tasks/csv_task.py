@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from satclip.columns import candidates
+from satclip.columns import candidates, meant
 from satclip.downstream.contract import Labels
 from satclip.downstream.evaluate.holdouts import cells_for
 from satclip.downstream.tasks.loading import labelled
@@ -89,7 +89,8 @@ class CsvTask:
         listing = f"{path} has the columns {', '.join(names)}"
         for column in (self.lon, self.lat, self.target):
             if column is not None and column not in names:
-                raise ValueError(f"{listing}, and none called {column}; give lon, lat and target from these")
+                near = meant(column, names) or "; give lon, lat and target from these"
+                raise ValueError(f"{listing}, and none called {column}{near}")
         lons, lats, _ = candidates(names, self.lon, self.lat)
         if len(lons) != 1 or len(lats) != 1:
             several = ", ".join([*lons, *lats])

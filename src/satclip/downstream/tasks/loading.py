@@ -114,8 +114,8 @@ def labelled(
     if max_rows is not None and len(rows) > max_rows:
         drawn = np.sort(np.random.default_rng(seed).choice(rows, max_rows, replace=False))
     log.info(
-        "%s: %d places from %s; %d rows without a label, %d beyond max_rows left out",
-        *(name, len(drawn), source, len(target) - len(rows), len(rows) - len(drawn)),
+        "%s: %s places from %s; %s rows without a label, %s beyond max_rows left out",
+        *(name, f"{len(drawn):,}", source, f"{len(target) - len(rows):,}", f"{len(rows) - len(drawn):,}"),
     )
     kept = target[drawn]
     if classes is not None:

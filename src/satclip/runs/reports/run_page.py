@@ -1,7 +1,6 @@
 """The page of one run, report.html in its folder: what it is, what came of it, how to use it and make it again."""
 
 import json
-import math
 import shlex
 from collections.abc import Iterator
 from html import escape
@@ -17,9 +16,14 @@ from satclip.runs.units import unit_of
 
 PAGE = "report.html"
 CURVES = ("train/loss", "val/loss", "val/image_to_location/top10")
+CAPTIONS = {
+    "globe": "The land, coloured by the first three principal components of the embedding: like colours, like places",
+    "retrieval_examples": "Pictures of validation places, their own places (cross), and those found for them (points)",
+}
 # What a stranger finds in the folder.
 FILES = {
     PAGE: "this page",
+    "explorer.html": "a globe to click: what is like a place, regions, predictions",
     "globe.png": "the land, coloured by the first three principal components of the embedding",
     "metrics.json": "the figures of the best and of the last weights; there only when the run has finished",
     "metrics_units.json": "unit, better way and meaning of each of them",
@@ -66,18 +70,23 @@ def _body(run: Record, title: str) -> Iterator[str]:
     figures = [(name, run.figure(name)) for name in headline([run])]
     lines = [[name, shown(value, name), unit_of(name).unit, unit_of(name).means] for name, value in figures]
     yield html.table(("figure", "value", "unit", "meaning"), lines) if lines else "<p>No figure yet.</p>"
+    if searched := _searched(run):
+        yield f"<p class='small'>{escape(searched)}.</p>"
     probes = tuple(sorted(name for name in run.curves if name.startswith("probe/")))[:2]
     if image := html.drawing(charts.curves({run.name: run.curves}, (*CURVES, *probes)), "learning curves"):
         yield f"<h2>Learning curves</h2><div class='wide panels'>{image}</div>"
     for path in sorted(run.folder.glob("*.png")):
         if image := html.photo(path, path.stem):
-            yield f"<figure>{image}<figcaption>{escape(path.stem)}</figcaption></figure>"
+            yield f"<figure>{image}<figcaption>{escape(CAPTIONS.get(path.stem, path.stem))}</figcaption></figure>"
+    if (run.folder / "explorer.html").is_file():
+        yield "<p><a href='explorer.html'>A globe to click</a>: what is like a place, regions, predictions.</p>"
     yield from _tables(run)
     yield from _use(run)
     yield from _made_by(run)
     there = [(name, words) for name, words in FILES.items() if name == PAGE or (run.folder / name).exists()]
     yield f"<h2>What lies in this folder</h2>{html.table(('file', 'what it is'), there)}"
-    yield f"<h2>Options</h2>{html.table(('option', 'value'), run.config.items())}"
+    options = html.table(("option", "value"), run.config.items())
+    yield f"<h2>Options</h2><details><summary>All {len(run.config)}</summary>{options}</details>"
 
 
 def _tables(run: Record) -> Iterator[str]:
@@ -86,8 +95,9 @@ def _tables(run: Record) -> Iterator[str]:
     except (OSError, ValueError):
         found = None
     if isinstance(found, list) and found and all(isinstance(each, dict) for each in found):
-        lines = [[_cell(value) for value in each.values()] for each in found]
-        yield f"<h2>Finding a place by its picture</h2>{html.table([str(key) for key in found[0]], lines)}"
+        lines = [[_cell(value, key) for key, value in each.items()] for each in found]
+        yield f"<h2>Finding a place by its picture</h2><p class='small'>{escape(_searched(run))}</p>"
+        yield html.table(["median, km" if key == "median_km" else str(key) for key in found[0]], lines)
     if run.scores:
         over = ("over_untrained", "over_untrained_low", "over_untrained_high")
         lines = [
@@ -143,7 +153,13 @@ def _interval(line: Any, *names: str, signed: bool = False) -> str:
     return form.format(*numbers)
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return "NaN" if math.isnan(value) else f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
-    return str(value)
+def _searched(run: Record) -> str:
+    """The title of the search's table: among which places, and whether the training saw them."""
+    try:
+        return next(iter((run.folder / "retrieval.md").read_text().splitlines()), "").strip("*")
+    except (OSError, ValueError):
+        return ""
+
+
+def _cell(value: Any, column: str) -> str:
+    return shown(value, f"retrieval/image_to_location/{column}") if isinstance(value, float) else str(value)

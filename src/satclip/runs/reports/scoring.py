@@ -81,13 +81,13 @@ def best_setting(found: Sequence[Setting], name: str) -> Setting | None:
 
 
 def shown(value: float | None, name: str = "") -> str:
-    """A figure as a person reads it: three digits, kilometres whole."""
+    """A figure as a person reads it: three digits, kilometres whole, those below ten with one decimal."""
     if value is None:
         return "–"
     if math.isnan(value):
         return "NaN"
-    if unit_of(name).unit == "km" and abs(value) >= 10:
-        return f"{value:,.0f}"
+    if unit_of(name).unit == "km":
+        return f"{value:,.0f}" if abs(value) >= 10 else f"{value:.1f}"
     if name == "gain/mean" or name.startswith("gain/"):
         return f"{value:+.3f}"
     return f"{value:.4g}" if abs(value) >= 1 or abs(value) < 1e-3 else f"{value:.3f}"

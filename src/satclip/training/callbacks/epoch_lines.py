@@ -95,11 +95,11 @@ class EpochLines(L.Callback):
 def in_words(figures: Mapping[str, float], *, validated: bool) -> Iterator[str]:
     """The figures of an epoch as parts of a line, those of the validation only where there was one."""
     if "train/loss" in figures:
-        yield f"loss {figures['train/loss']:.4g}"
+        yield f"loss {figures['train/loss']:#.4g}"
     if not validated:
         return
     if "val/loss" in figures:
-        yield f"val/loss {figures['val/loss']:.4g}"
+        yield f"val/loss {figures['val/loss']:#.4g}"
     if f"{RETRIEVAL}top10" in figures:
         far = f" ({figures[f'{RETRIEVAL}median_km']:,.0f} km)" if f"{RETRIEVAL}median_km" in figures else ""
         yield f"retrieval top10 {figures[f'{RETRIEVAL}top10']:.3f}{far}"
