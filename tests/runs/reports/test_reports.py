@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shutil
+import time
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -318,6 +319,10 @@ def test_an_offline_wandb_run_is_read_without_anything_else(tmp_path: Path, monk
         for step in range(900):  # beyond one block of the file
             made.log({"val/loss": 2.0 - step / 1000, "trainer/global_step": 10 * step})
     (each,) = records([tmp_path])
+    until = time.monotonic() + 60
+    while each.state != FINISHED and time.monotonic() < until:  # W&B's own process is a moment behind
+        time.sleep(0.1)
+        (each,) = records([tmp_path])
     assert each.state == FINISHED
     assert (each.config["seed"], each.config["le_type.legendre_polys"]) == ("3", "20")
     assert each.figure("val/loss") == pytest.approx(2.0 - 0.899)
