@@ -115,6 +115,7 @@ def test_an_encoding_without_degrees_says_so(project: Path, tmp_path: Path) -> N
     assert "Grid has no Legendre polynomials; drop legendre_polys=20" in said
 
 
+@pytest.mark.slow
 def test_a_multirun_gives_each_job_a_folder_of_its_own(project: Path, tmp_path: Path, imagery: Path) -> None:
     done = train(
         project, "-m", "experiment=blue_marble_one_hot", "trainer=smoke", "legendre_polys=10,20", "vision=tiny",

@@ -131,6 +131,7 @@ def test_an_encoder_is_pushed_and_loaded_by_name(files: Files, hub: ThreadingHTT
     assert sorted(files) == ["me/mine/README.md", "me/mine/config.json", "me/mine/model.safetensors"]
 
 
+@pytest.mark.slow
 def test_a_card_on_the_hub_is_not_written_over(files: Files, hub: ThreadingHTTPServer, tmp_path: Path) -> None:
     LocationEncoder(Cartesian3D(), Linear, 4).save_pretrained(tmp_path / "mine")
     load = f"from satclip import load_location_encoder\nmine = load_location_encoder({str(tmp_path / 'mine')!r})\n"

@@ -81,6 +81,7 @@ def test_the_validation_s_own_figures_are_kept_in_the_checkpoint_they_are_of(who
     assert {f"best/{name}": value for name, value in figures.items()}.items() <= metrics.items()
 
 
+@pytest.mark.slow
 def test_a_copy_that_is_resumed_describes_its_best_by_what_the_file_says(
     imagery: Path, whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -146,6 +147,7 @@ def test_without_a_best_checkpoint_the_last_weights_are_named(
     assert not [name for name in metrics if name.startswith("best/")]
 
 
+@pytest.mark.slow
 def test_a_regional_data_set_is_probed_and_drawn_where_it_lies(
     imagery: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

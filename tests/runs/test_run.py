@@ -144,6 +144,7 @@ def test_tf32_goes_by_the_config_and_not_by_the_card(monkeypatch: pytest.MonkeyP
         torch.set_float32_matmul_precision(before)
 
 
+@pytest.mark.slow
 def test_wandb_gets_the_config_the_metrics_the_tables_and_the_globe(
     imagery: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

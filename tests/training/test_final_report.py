@@ -128,6 +128,7 @@ def test_no_picture_and_too_few_places_for_a_probe_are_no_error(
     assert "50 places are too few to be taught by 100 and tested; report.probe_places=3000 has more" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_region_is_probed_and_drawn_alone(model: TwoTowers, batch: dict[str, Tensor], tmp_path: Path) -> None:
     alps = Region.of([5, 44, 16, 48])
     report = FinalReport(probe_places=300, degrees=0.5)
