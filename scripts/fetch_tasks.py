@@ -10,7 +10,6 @@ that can only be had by hand are listed with the page where they lie; put there,
 """
 
 import argparse
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -22,7 +21,7 @@ try:
     from satclip.data.sources.web import fetch_part
     from satclip.downstream.tasks.loading import DEFAULT_ROOT
     from satclip.downstream.tasks.origins import ORIGINS, Origin
-    from satclip.files import atomic_file
+    from satclip.files import atomic_file, sha256_of
 except ModuleNotFoundError as error:
     sys.exit(f"error: {remedy(error) or error}")
 
@@ -89,7 +88,7 @@ def check(origin: Origin, target: Path, root: Path) -> str:
     Raises:
         WrongFileError: it differs.
     """
-    found = digest(target)
+    found = sha256_of(target)
     if origin.sha256 is not None:
         if found != origin.sha256:
             size = f", {target.stat().st_size} bytes instead of {origin.size}" if origin.size is not None else ""
@@ -111,12 +110,6 @@ def check(origin: Origin, target: Path, root: Path) -> str:
             f"if the change is meant, remove its line there"
         )
     return "SHA-256 as recorded at the first fetch"
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _download(origin: Origin, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import logging
 import os
 import shutil
@@ -112,6 +113,12 @@ def _to_disk(path: Path) -> None:
 @lru_cache
 def _warn_once(message: str) -> None:
     log.warning("%s", message)
+
+
+def sha256_of(path: Path) -> str:
+    """The checksum of a file, in hexadecimal, read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def clear_leftovers(folder: Path, name: str = "*") -> None:

@@ -1,6 +1,5 @@
 """What is wrong with a data set, every patch of it looked at."""
 
-import hashlib
 import json
 import logging
 from collections import Counter
@@ -27,6 +26,7 @@ from satclip.data.sources.shards import Shards, members, tars_in
 from satclip.data.sources.tar_index import INDEX_SUFFIX, Members, scan
 from satclip.data.split.overlap import overlap
 from satclip.data.split.rule import Split
+from satclip.files import sha256_of
 from satclip.sphere import bad_lonlat, great_circle_km
 
 log = logging.getLogger(__name__)
@@ -99,10 +99,8 @@ def _reachable(root: Path, report: Report) -> Source:
             continue
         if path.with_name(path.name + INDEX_SUFFIX).exists() and members(path) != found:
             report.troubles["index beside"].append((path.name, f"remove {path.name}{INDEX_SUFFIX}"))
-        if path.name in sums:
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != sums[path.name]:
-                    report.troubles["checksum"].append((path.name, ""))
+        if path.name in sums and sha256_of(path) != sums[path.name]:
+            report.troubles["checksum"].append((path.name, ""))
         good.append((path, found))
     report.shards = len(good)
     return Shards([path for path, _ in good], [found for _, found in good])

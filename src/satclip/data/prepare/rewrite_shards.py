@@ -33,7 +33,7 @@ from satclip.data.sources.places import complain
 from satclip.data.sources.protocol import Source
 from satclip.data.sources.shards import TRAIN, VALIDATION, members, write_shard
 from satclip.data.sources.tar_index import INDEX_SUFFIX, scan
-from satclip.files import atomic_file, clear_leftovers, move
+from satclip.files import atomic_file, clear_leftovers, move, sha256_of
 from satclip.hashing import shuffled
 
 log = logging.getLogger(__name__)
@@ -133,9 +133,7 @@ def rewrite(
 
 def _described(path: Path, patches: int) -> dict[str, Any]:
     """A shard's entry in the manifest."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"name": path.name, "patches": patches, "bytes": path.stat().st_size, "sha256": digest}
+    return {"name": path.name, "patches": patches, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def recompressed(data: bytes, level: int = LEVEL, bands: int | None = None) -> bytes:

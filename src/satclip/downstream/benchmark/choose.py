@@ -10,6 +10,7 @@ import numpy as np
 from satclip.downstream.benchmark.settings import FEWEST
 from satclip.downstream.contract import Labels
 from satclip.downstream.evaluate.holdouts import same_place
+from satclip.downstream.evaluate.vectors import SMALLEST
 from satclip.downstream.tasks import TASKS, Task, TaskDataMissing
 from satclip.downstream.tasks.checkerboard import Checkerboard
 from satclip.downstream.tasks.loading import DEFAULT_ROOT, Root
@@ -19,7 +20,6 @@ CHECKERBOARD = "checkerboard"
 RESOLUTIONS_KM = (500.0, 1000.0, 2000.0, 4000.0)
 EVERY = "all"
 ENOUGH = 100  # places, below which a score is mostly luck
-SMALLEST = 1e-100  # span of a quantity whose square is still a number
 
 
 @dataclass(frozen=True)

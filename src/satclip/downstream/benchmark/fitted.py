@@ -112,14 +112,15 @@ def _safetensors(path: Path) -> tuple[Array, Array, str]:
         return file.get_tensor("weights"), file.get_tensor("intercept"), file.metadata()["about"]
 
 
-def check_vectors(encoder: Encoder) -> None:
-    """Refuse what gives no vectors, so that no probe can be fitted on it.
+def check_vectors(encoder: Encoder) -> Places | Group:
+    """The encoder, which gives vectors; without them no probe can be fitted on it.
 
     Raises:
         ValueError: it answers from labels alone.
     """
     if isinstance(encoder, Predictor):
         raise ValueError(f"{encoder.name} gives no vectors, so there is no probe to keep; give an encoder")
+    return encoder
 
 
 def fit(encoder: Encoder, labels: Labels, *, seed: int = 0) -> tuple[Fitted, Places]:
@@ -130,9 +131,8 @@ def fit(encoder: Encoder, labels: Labels, *, seed: int = 0) -> tuple[Fitted, Pla
     Raises:
         ValueError: for a method that gives no vectors.
     """
-    check_vectors(encoder)
-    assert not isinstance(encoder, Predictor)
-    members = encoder.candidates if isinstance(encoder, Group) else (encoder,)
+    reading = check_vectors(encoder)
+    members = reading.candidates if isinstance(reading, Group) else (reading,)
     vectors = [np.asarray(member(labels.lonlat)) for member in members]
     candidates = [
         Candidate(member.name, each, penalties_of(member, each.shape[1]))

@@ -17,7 +17,7 @@ from satclip.files import atomic_file
 
 log = logging.getLogger(__name__)
 MOST_BYTES = 2**30
-SMALLEST = 1e-100  # largest number of an encoder whose square is still a number
+SMALLEST = 1e-100  # whose square is still a number
 _WRITING = Lock()
 Vectors = NDArray[np.floating]
 

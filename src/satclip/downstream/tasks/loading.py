@@ -1,6 +1,5 @@
 """What every task does: find its file, leave out rows without a label, keep at most so many rows."""
 
-import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from satclip.downstream.contract import GLOBAL_CELLS, Labels, Target
 from satclip.downstream.tasks.missing import TaskDataMissing
 from satclip.downstream.tasks.origins import ORIGINS
+from satclip.files import sha256_of
 
 log = logging.getLogger(__name__)
 Array = NDArray[np.float64]
@@ -129,7 +129,7 @@ def _compare(path: Path) -> None:
     """Say of a file that is not the published one: cut short at the end of a line, nothing else would."""
     for origin in ORIGINS:
         known = origin.sha256 if origin.file == path.name else None
-        if known is not None and hashlib.sha256(path.read_bytes()).hexdigest() != known:
+        if known is not None and sha256_of(path) != known:
             log.warning(
                 "%s is not the published file (its SHA-256 differs): scores do not compare; "
                 "python scripts/fetch_tasks.py %s says how to get that one",

@@ -13,10 +13,8 @@ from satclip.runs.config.hooks import wrap
 
 OURS = ("submitit_slurm", "ray")
 OF_SLURM = ".SlurmLauncher"
-SIGNAL = (
-    "SUBMITIT_PREEMPT_SIGNAL",
-    "USR1",
-)  # ahead of the time limit: a run saves at that; submitit's own ends it unsaved
+# Ahead of the time limit; a run saves at that, and submitit's own would end it unsaved.
+SIGNAL = ("SUBMITIT_PREEMPT_SIGNAL", "USR1")
 
 
 def register() -> None:
